@@ -1,0 +1,436 @@
+"""The configuration: one TOML file, typed and checked, every key with a default.
+
+`load()` finds and reads it; what is wrong is a `ConfigError` whose one line begins with the path of
+the key. Every key stands in config.example.toml with its default and one line of why (a test holds it).
+Secrets are never in this file: they are named here and read by `read_secret()` when they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from postroom.errors import ConfigError
+
+SEARCH_PATH = ("postroom.toml", "/etc/postroom/config.toml")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")  # of a mailbox, a queue or an agent
+SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)\s*")
+UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+Security = Literal["tls", "starttls", "none"]
+
+
+class Size(int):
+    """A number of octets, written as `"25 MiB"` or as a bare integer."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file: its fields are the keys that it may hold."""
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """`[store]`: where everything is kept."""
+
+    url: str = "sqlite:///var/postroom.db"
+
+
+class Smtp(Section, frozen=True, kw_only=True):
+    """`[smtp]`: mail coming in by SMTP or LMTP. Limits are those of POLICIES.md."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:2525",)
+    protocol: Literal["smtp", "lmtp"] = "smtp"
+    hostname: str = ""  # "" is the machine's own name
+    max_size: Size = Size(25 << 20)
+    tls: Literal["off", "starttls", "required", "implicit"] = "off"
+    tls_certificate: str = ""
+    tls_key: str = ""
+    connections: int = 100
+    connections_per_client: int = 20
+    recipients: int = 100
+    errors: int = 20
+    command_seconds: float = 300
+    transaction_seconds: float = 1800
+    min_free_disk: Size = Size(256 << 20)
+
+
+class Queue(Section, frozen=True, kw_only=True):
+    """`[queue.NAME]`: a department and who answers for it."""
+
+    title: str = ""  # "" is the table's name
+    agents: tuple[str, ...] = ()
+    assign: Literal["none", "round_robin"] = "none"
+
+
+class Agent(Section, frozen=True, kw_only=True):
+    """`[agent.NAME]`: one who answers."""
+
+    address: str
+    name: str = ""  # "" is the table's name
+
+
+class Imap(Section, frozen=True, kw_only=True):
+    """`[mailbox.NAME.imap]`: where a mailbox's mail is fetched."""
+
+    host: str
+    user: str
+    port: int = 993
+    security: Security = "tls"
+    ca_file: str = ""  # "" is the system's store
+    password_file: str = ""
+    password_env: str = ""
+    folder: str = "INBOX"
+    after: Literal["leave", "flag", "move", "delete"] = "flag"
+    move_to: str = ""
+    idle: bool = True
+    poll_seconds: float = 60
+    timeout_seconds: float = 60
+
+
+class Mailbox(Section, frozen=True, kw_only=True):
+    """`[mailbox.NAME]`: an address that we serve, and its own sender."""
+
+    address: str
+    queue: str
+    name: str = ""  # the display name of what we send from here; "" is the queue's title
+    aliases: tuple[str, ...] = ()
+    trust_reply_to: bool = False
+    authserv_id: str = ""
+    confirm: bool = True
+    imap: Imap | None = None
+
+
+class SmartHost(Section, frozen=True, kw_only=True):
+    """`[outgoing.smtp]`: who takes our mail."""
+
+    host: str = "127.0.0.1"
+    port: int = 25
+    security: Security = "none"
+    ca_file: str = ""
+    user: str = ""
+    password_file: str = ""
+    password_env: str = ""
+    connections: int = 4
+    timeout_seconds: float = 60
+
+
+class Outgoing(Section, frozen=True, kw_only=True):
+    """`[outgoing]`: how mail leaves."""
+
+    courier: Literal["maildir", "smtp"] = "maildir"
+    maildir: str = "var/outgoing"
+    smtp: SmartHost = SmartHost()
+    retry_days: float = 5
+    retry_first_seconds: float = 300
+    retry_max_seconds: float = 4 * 3600
+    batch: int = 50
+
+
+class Tickets(Section, frozen=True, kw_only=True):
+    """`[tickets]`: what a ticket may be."""
+
+    prefix: str = "T-"
+    first_number: int = 1001
+    reopen_days: float = 14
+    types: tuple[str, ...] = ("question", "incident", "problem", "task")
+    default_type: str = "question"
+    categories: tuple[str, ...] = ()
+    priorities: tuple[str, ...] = ("critical", "high", "medium", "low")
+    default_priority: str = "medium"
+    resolution_codes: tuple[str, ...] = ("solved", "workaround", "not_reproducible", "wont_fix", "duplicate")
+    extra_statuses: tuple[str, ...] = ()
+
+
+class Notify(Section, frozen=True, kw_only=True):
+    """`[notify]`: which mails Postroom sends by itself."""
+
+    confirmation: bool = True
+    status: bool = True
+    new_ticket: bool = True
+    assignment: bool = True
+    customer_reply: bool = True
+    undeliverable: bool = True
+
+
+class Answers(Section, frozen=True, kw_only=True):
+    """`[answers]`: how often Postroom may answer by itself (POLICIES.md, "Limits")."""
+
+    per_sender_hour: int = 3
+    per_sender_day: int = 10
+    per_domain_hour: int = 30
+    all_hour: int = 500
+
+
+class Templates(Section, frozen=True, kw_only=True):
+    """`[templates]`: the words of what we send."""
+
+    folder: str = ""  # the operator's overrides
+    language: Literal["en", "de"] = "en"
+
+
+class Processing(Section, frozen=True, kw_only=True):
+    """`[processing]`: how mail becomes tickets."""
+
+    workers: int = 0  # 0 is one for each core, at most 4
+    batch: int = 50
+    attempts: int = 3
+    parse_seconds: float = 10
+    parse_memory: Size = Size(512 << 20)
+
+
+class Keys(Section, frozen=True, kw_only=True):
+    """`[keys]`: what signs our reply addresses and Message-IDs."""
+
+    file: str = "var/signing-keys"
+    reply_days: int = 365
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """`[log]`: what the daemon says of itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    store: Store = Store()
+    smtp: Smtp = Smtp()
+    outgoing: Outgoing = Outgoing()
+    tickets: Tickets = Tickets()
+    notify: Notify = Notify()
+    answers: Answers = Answers()
+    templates: Templates = Templates()
+    processing: Processing = Processing()
+    keys: Keys = Keys()
+    log: Log = Log()
+    queue: dict[str, Queue] = msgspec.field(default_factory=lambda: {"support": Queue()})
+    agent: dict[str, Agent] = msgspec.field(default_factory=dict)
+    mailbox: dict[str, Mailbox] = msgspec.field(
+        default_factory=lambda: {"support": Mailbox(address="support@localhost", queue="support")}
+    )
+    folder: Path = Path()  # where relative paths begin; not a key of the file
+    path: Path | None = None  # the file itself; not a key of the file
+
+    def resolve(self, path: str) -> Path:
+        """A path of the file as an absolute one: relative ones begin at the file's folder."""
+        return (self.folder / path).absolute()
+
+    def store_url(self) -> str:
+        """`store.url` with the path of an SQLite file made absolute."""
+        scheme, found, path = self.store.url.partition(":///")
+        if scheme.startswith("sqlite") and found and not path.startswith("/"):
+            return f"{scheme}:///{self.resolve(path)}"
+        return self.store.url
+
+
+def load(path: str | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration at `path`, or where `$POSTROOM_CONFIG` and the usual places say, or the defaults.
+
+    Raises ConfigError with the key's path for anything that is wrong in the file.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or environ.get("POSTROOM_CONFIG")
+    found = Path(named) if named else next((Path(p) for p in SEARCH_PATH if Path(p).is_file()), None)
+    if found is None:
+        return Config(folder=Path.cwd())
+    try:
+        data = tomllib.loads(found.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{found}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{found}: not valid TOML: {error}") from error
+    return parse(data, found.parent.absolute(), found.absolute())
+
+
+def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Config:
+    """The configuration that a TOML document means; its relative paths begin at `folder`."""
+    sections: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in NAMED_SECTIONS:
+            sections[key] = _named(key, value)
+        elif key in SECTIONS:
+            sections[key] = _convert(value, SECTIONS[key], key)
+        else:
+            raise ConfigError(f"{key}: there is no such key")
+    config = Config(**sections, folder=folder, path=path)
+    _check(config)
+    return config
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
+    "templates": Templates, "processing": Processing, "keys": Keys, "log": Log,
+}  # fmt: skip
+NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox}
+
+S = TypeVar("S", bound=Section)
+
+
+def _named(key: str, value: Any) -> dict[str, Section]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: expected tables such as [{key}.NAME]")
+    for name in value:
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"{key}.{name}: a name has 1 to 40 of a-z, 0-9, _ and -")
+    return {name: _convert(table, NAMED_SECTIONS[key], f"{key}.{name}") for name, table in value.items()}
+
+
+def _convert(value: Any, section: type[S], path: str) -> S:
+    try:
+        return msgspec.convert(value, section, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        message, _, inner = str(error).partition(" - at `$")
+        where = path + inner.rstrip("`")
+        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+            hint = "; a secret is named with password_file or password_env" if unknown[1] == "password" else ""
+            raise ConfigError(f"{where}.{unknown[1]}: there is no such key{hint}") from None
+        if missing := re.fullmatch(r"Object missing required field `(.*)`", message):
+            raise ConfigError(f"{where}.{missing[1]}: is missing") from None
+        raise ConfigError(f"{where}: {message[0].lower()}{message[1:]}") from None
+
+
+def _decode(wanted: type, value: Any) -> Any:
+    if wanted is not Size:
+        raise NotImplementedError(wanted)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return Size(value)
+    if isinstance(value, str) and (match := SIZE.fullmatch(value)):
+        return Size(float(match[1]) * UNITS[match[2]])
+    raise ValueError('expected a size such as "25 MiB"')
+
+
+def _check(config: Config) -> None:
+    """What one key says about another."""
+    for name, queue in config.queue.items():
+        for agent in queue.agents:
+            if agent not in config.agent:
+                raise ConfigError(f"queue.{name}.agents: there is no [agent.{agent}]")
+    seen: dict[str, str] = {}
+    for name, mailbox in config.mailbox.items():
+        path = f"mailbox.{name}"
+        if mailbox.queue not in config.queue:
+            raise ConfigError(f"{path}.queue: there is no [queue.{mailbox.queue}]")
+        for address in (mailbox.address, *mailbox.aliases):
+            key = check_address(address, f"{path}.address")
+            if key in seen:
+                raise ConfigError(f"{path}.address: {address} is already served by mailbox.{seen[key]}")
+            seen[key] = name
+        if mailbox.imap:
+            _check_imap(mailbox.imap, f"{path}.imap")
+    for name, who in config.agent.items():
+        if check_address(who.address, f"agent.{name}.address") in seen:
+            raise ConfigError(f"agent.{name}.address: an agent cannot be one of our mailboxes")
+    _check_security(config.outgoing.smtp, "outgoing.smtp")
+    _check_positive(config)
+    if config.smtp.tls != "off" and not config.smtp.tls_certificate:
+        raise ConfigError("smtp.tls_certificate: is missing, and smtp.tls needs one")
+    for key, value, allowed in (
+        ("default_type", config.tickets.default_type, config.tickets.types),
+        ("default_priority", config.tickets.default_priority, config.tickets.priorities),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"tickets.{key}: {value} is none of {', '.join(allowed)}")
+    for listen in config.smtp.listen:
+        split_listen(listen)
+
+
+LOCAL_PART_MAX = 20  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
+
+
+def check_address(address: str, path: str) -> str:
+    """The address in the form that is compared (lower case); ConfigError where it is not a plain addr-spec."""
+    local, at, domain = address.rpartition("@")
+    if (
+        not at
+        or not re.fullmatch(r"[A-Za-z0-9!#$%&'*/=?^_`{|}~.-]+", local)
+        or not re.fullmatch(r"[A-Za-z0-9.-]+", domain)
+    ):
+        raise ConfigError(f"{path}: {address!r} is not an address such as support@example.com")
+    if path.startswith("mailbox.") and len(local) > LOCAL_PART_MAX:
+        raise ConfigError(
+            f"{path}: {local!r} is longer than {LOCAL_PART_MAX} characters; signed addresses need the room"
+        )
+    return address.lower()
+
+
+def _check_imap(imap: Imap, path: str) -> None:
+    _check_security(imap, path)
+    if imap.after == "move" and not imap.move_to:
+        raise ConfigError(f'{path}.move_to: is missing, and after = "move" needs it')
+    if imap.after == "move" and imap.move_to == imap.folder:
+        raise ConfigError(f"{path}.move_to: is the folder that is watched")
+    if not (imap.password_file or imap.password_env):
+        raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
+
+
+def _check_security(peer: Imap | SmartHost, path: str) -> None:
+    if peer.security == "none" and peer.host not in LOOPBACK and (isinstance(peer, Imap) or peer.user):
+        raise ConfigError(f"{path}.security: none would send the password in the clear; it is for loopback only")
+    if not 0 < peer.port < 65536:
+        raise ConfigError(f"{path}.port: {peer.port} is no port")
+
+
+def _check_positive(config: Config) -> None:
+    """Counts and times below their least sensible value are mistakes, not wishes."""
+    for section in ("smtp", "outgoing", "processing", "answers", "keys", "tickets"):
+        table: Section = getattr(config, section)
+        for key in table.__struct_fields__:
+            value = getattr(table, key)
+            zero_is_fine = (section, key) in {
+                ("processing", "workers"),
+                ("smtp", "min_free_disk"),
+                ("tickets", "reopen_days"),
+            }
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                continue
+            if value < 0 or (value == 0 and not (zero_is_fine or section == "answers")):
+                raise ConfigError(f"{section}.{key}: {value} is too small")
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """Host and port of a `smtp.listen` entry: `127.0.0.1:2525`, `[::1]:2525`, `:25` (every address)."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"smtp.listen: {listen!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def read_secret(config: Config, path: str, peer: Imap | SmartHost, environ: Mapping[str, str] | None = None) -> str:
+    """The password of `peer`, whose table is at `path`; "" for a smarthost that wants none.
+
+    A relative `password_file` is looked for in systemd's `$CREDENTIALS_DIRECTORY` first. ConfigError
+    where it is missing, empty, or a file that others than its owner can read.
+    """
+    environ = os.environ if environ is None else environ
+    if peer.password_env:
+        secret = environ.get(peer.password_env, "")
+        if not secret:
+            raise ConfigError(f"{path}.password_env: ${peer.password_env} is not set")
+        return secret
+    if not peer.password_file:
+        if peer.user:
+            raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
+        return ""
+    key = f"{path}.password_file"
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / peer.password_file
+    from_systemd = not Path(peer.password_file).is_absolute() and credential.is_file()
+    file = credential if from_systemd else config.resolve(peer.password_file)
+    try:
+        if not from_systemd and file.stat().st_mode & 0o077:
+            raise ConfigError(f"{key}: others can read {file}; run: chmod 600 {file}")
+        secret = file.read_text("utf-8").strip("\r\n")
+    except OSError as error:
+        raise ConfigError(f"{key}: {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{key}: {file} is not UTF-8") from error
+    if not secret:
+        raise ConfigError(f"{key}: {file} is empty")
+    return secret

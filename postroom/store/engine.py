@@ -1,0 +1,168 @@
+"""The database: opening it, and the two ways to use it, `read()` and `write()`.
+
+On SQLite every write transaction begins with `BEGIN IMMEDIATE` (the driver's late begin loses updates
+silently), in WAL with `synchronous=FULL` (each commit is synced; NORMAL's are not), and the writers of
+one process queue up on a lock of their own instead of sleeping on SQLite's.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError
+from sqlalchemy.orm import DeclarativeBase
+
+from postroom.errors import ConfigError, TemporaryFailure
+
+BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
+WAL_AUTOCHECKPOINT = 4000  # pages of 4 KiB
+
+
+class Store:
+    """An open database. Safe to share between threads; close it with `dispose()`."""
+
+    def __init__(self, url: str, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Raises ConfigError where the URL names no database that we can use."""
+        self.url = url
+        self.busy_seconds = busy_seconds
+        self._writing = threading.Lock()
+        self.engine = _open(url, busy_seconds)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, None for another database or one in memory."""
+        database = self.engine.url.database
+        return Path(database) if self.is_sqlite and database not in (None, "", ":memory:") else None
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction: committed at the end, rolled back on any error.
+
+        Raises TemporaryFailure where the database is locked, full or gone.
+        """
+        if not self.is_sqlite:
+            with _classified(), self.engine.begin() as connection:
+                yield connection
+            return
+        if not self._writing.acquire(timeout=self.busy_seconds):
+            raise TemporaryFailure("the database is busy")
+        try:
+            with _classified(), self.engine.connect() as connection:
+                connection.execution_options(postroom_write=True)
+                with connection.begin():
+                    yield connection
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads: one consistent picture."""
+        with _classified(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    @contextmanager
+    def daemon_lock(self) -> Iterator[None]:
+        """Hold an SQLite store for one daemon; ConfigError where another holds it. Nothing on PostgreSQL."""
+        if self.path is None:
+            yield
+            return
+        lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(
+                    f"store.url: another daemon (process {os.read(lock, 20).decode() or '?'}) uses {self.path}; "
+                    "an SQLite store serves one daemon, PostgreSQL any number"
+                ) from None
+            os.truncate(lock, 0)
+            os.write(lock, str(os.getpid()).encode())
+            yield
+        finally:
+            os.close(lock)
+
+
+def insert(connection: Connection, table: type[DeclarativeBase]) -> Any:
+    """An INSERT of this database's dialect, for `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)
+
+
+def _open(url: str, busy_seconds: float) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _open_sqlite(url, parsed.database, busy_seconds)
+        if parsed.drivername != "postgresql+psycopg":
+            raise ConfigError(f"store.url: {parsed.drivername} is neither sqlite nor postgresql+psycopg")
+        return create_engine(url, pool_pre_ping=True, pool_size=8, connect_args={"connect_timeout": int(busy_seconds)})
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigError(f"store.url: {error}") from error
+
+
+def _open_sqlite(url: str, database: str | None, busy_seconds: float) -> Engine:
+    if database not in (None, "", ":memory:"):
+        _make_private(Path(str(database)))
+    engine = create_engine(
+        url, connect_args={"timeout": busy_seconds, "isolation_level": None, "check_same_thread": False}
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_private(path: Path) -> None:
+    """Mail is nobody else's business: the folder and the file are their owner's alone."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise ConfigError(f"store.url: cannot open {path}: {error.strerror}") from error
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    pragmas: tuple[tuple[str, str | int], ...] = (
+        ("journal_mode", "WAL"),
+        ("synchronous", "FULL"),
+        ("foreign_keys", "ON"),
+        ("wal_autocheckpoint", WAL_AUTOCHECKPOINT),
+        ("cache_size", -64000),  # KiB
+        ("temp_store", "MEMORY"),
+    )
+    cursor = connection.cursor()
+    for name, value in pragmas:
+        cursor.execute(f"PRAGMA {name}={value}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("postroom_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _classified() -> Iterator[None]:
+    """What the database could not do now, it may do later; a broken constraint is our own mistake."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DatabaseError as error:
+        raise TemporaryFailure(f"database: {_first_line(error.orig)}") from error
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().partition("\n")[0]

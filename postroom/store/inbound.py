@@ -1,0 +1,229 @@
+"""Mail as received: taken once, claimed with a lease, and never without a visible state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, tuple_, update
+
+from postroom.store.engine import insert
+from postroom.store.tables import InboundEmail, RawMail
+
+SELECT_CHUNK = 400  # keys in one query; databases bound the number of parameters
+
+
+@dataclass(frozen=True, slots=True)
+class NewInbound:
+    """One delivery to be taken: raw bytes with envelope and mailbox."""
+
+    mailbox: str
+    recipient: str  # the envelope's, lower case
+    raw: bytes = field(repr=False)
+    digest: str  # SHA-256 of `raw`, hex
+    source: str  # smtp, imap, ingest
+    sender: str | None  # the envelope's; "" is the null sender, None is unknown
+    received_at: datetime
+    peer: dict[str, Any] = field(default_factory=dict)
+    archive: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What taking one delivery came to."""
+
+    id: int
+    is_new: bool  # False: these bytes were taken before, for this mailbox and recipient
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this worker may process until its lease ends."""
+
+    id: int
+    mailbox: str
+    recipient: str
+    raw: bytes = field(repr=False)
+    digest: str
+    source: str
+    sender: str | None
+    peer: dict[str, Any]
+    received_at: datetime
+    archive: bool
+    quiet: bool
+    attempts: int  # this one counted
+    failures: int
+
+
+def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Accepted]:
+    """Insert raw bytes and envelopes, each once; answers in the order given.
+
+    The key is mailbox + recipient + SHA-256 of the bytes, by a unique constraint: the same delivery taken
+    twice, also by two daemons at once, is one row.
+    """
+    raws = {d.digest: {"digest": d.digest, "size": len(d.raw), "content": d.raw} for d in deliveries}
+    connection.execute(insert(connection, RawMail).on_conflict_do_nothing(), list(raws.values()))
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for d in deliveries:
+        rows.setdefault(_key(d), {
+            "mailbox": d.mailbox, "recipient": d.recipient, "digest": d.digest, "size": len(d.raw), "source": d.source,
+            "sender": d.sender, "peer": d.peer, "received_at": d.received_at, "archive": d.archive, "quiet": d.quiet,
+            "state": "pending",
+        })  # fmt: skip
+    statement = insert(connection, InboundEmail).on_conflict_do_nothing()
+    columns = (InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
+    taken = connection.execute(statement.returning(*columns), list(rows.values()))
+    new = {(mailbox, recipient, digest): id_ for id_, mailbox, recipient, digest in taken}
+    known = _ids(connection, [key for key in rows if key not in new])
+    answers, fresh = [], set(new)
+    for d in deliveries:
+        key = _key(d)
+        answers.append(Accepted(new.get(key) or known[key], is_new=key in fresh))
+        fresh.discard(key)  # the same delivery twice in one batch is new once
+    return answers
+
+
+def _key(d: NewInbound) -> tuple[str, str, str]:
+    return d.mailbox, d.recipient, d.digest
+
+
+def _ids(connection: Connection, keys: list[tuple[str, str, str]]) -> dict[tuple[str, str, str], int]:
+    found: dict[tuple[str, str, str], int] = {}
+    columns = (InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
+    for start in range(0, len(keys), SELECT_CHUNK // 3):
+        chunk = keys[start : start + SELECT_CHUNK // 3]
+        for row in connection.execute(select(*columns, InboundEmail.id).where(tuple_(*columns).in_(chunk))):
+            found[row[0], row[1], row[2]] = row[3]
+    return found
+
+
+def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int) -> list[Claimed]:
+    """Take up to `limit` deliveries, oldest first, and count the attempt; the caller commits before parsing.
+
+    Pending ones whose time has come, and those whose worker's lease ran out. One that was attempted before
+    comes alone, so that what breaks a worker breaks nothing beside itself.
+    """
+    due = or_(InboundEmail.next_attempt_at.is_(None), InboundEmail.next_attempt_at <= now)
+    free = or_(
+        and_(InboundEmail.state == "pending", due),
+        and_(InboundEmail.state == "processing", InboundEmail.claimed_until < now),
+    )
+    query = select(InboundEmail.id, InboundEmail.attempts).where(free).order_by(InboundEmail.id).limit(limit)
+    candidates = connection.execute(query.with_for_update(skip_locked=True)).all()
+    fresh = [row.id for row in candidates if row.attempts == 0]
+    ids = [candidates[0].id] if candidates and candidates[0].attempts else fresh
+    if not ids:
+        return []
+    connection.execute(
+        update(InboundEmail).where(InboundEmail.id.in_(ids)).values(
+            state="processing", attempts=InboundEmail.attempts + 1, claimed_by=worker, claimed_until=now + lease
+        )
+    )  # fmt: skip
+    return load_claimed(connection, ids)
+
+
+def load_claimed(connection: Connection, ids: Sequence[int]) -> list[Claimed]:
+    """The deliveries of these ids with their bytes, oldest first."""
+    e = InboundEmail
+    query = (
+        select(e.id, e.mailbox, e.recipient, RawMail.content, e.digest, e.source, e.sender, e.peer, e.received_at,
+               e.archive, e.quiet, e.attempts, e.failures)
+        .join(RawMail, RawMail.digest == e.digest).where(e.id.in_(ids)).order_by(e.id)
+    )  # fmt: skip
+    return [Claimed(*row) for row in connection.execute(query)]
+
+
+def settle(connection: Connection, outcomes: Sequence[dict[str, Any]]) -> None:
+    """Write each delivery's outcome: `id`, `state`, `reason`, `decision`, `ticket_id`, `message_id`, `duplicate_of`, `processed_at`."""
+    if not outcomes:
+        return
+    table = InboundEmail.__table__
+    names = ("state", "reason", "decision", "ticket_id", "message_id", "duplicate_of", "processed_at")
+    statement = update(InboundEmail).where(table.c.id == bindparam("row_id")).values({
+        **{name: bindparam(f"new_{name}") for name in names}, "claimed_by": None, "claimed_until": None, "next_attempt_at": None,
+    })  # fmt: skip
+    connection.execute(
+        statement, [{"row_id": o["id"], **{f"new_{name}": o.get(name) for name in names}} for o in outcomes]
+    )
+
+
+def release(connection: Connection, ids: Sequence[int]) -> None:
+    """Give back what was claimed but not touched, as if it had not been claimed."""
+    connection.execute(
+        update(InboundEmail).where(InboundEmail.id.in_(ids), InboundEmail.state == "processing")
+        .values(state="pending", attempts=InboundEmail.attempts - 1, claimed_by=None, claimed_until=None)
+    )  # fmt: skip
+
+
+def fail(connection: Connection, id_: int, reason: str, retry_at: datetime) -> None:
+    """Note that this message broke its attempt; it is tried again, alone, at `retry_at`."""
+    connection.execute(
+        update(InboundEmail).where(InboundEmail.id == id_).values(
+            state="pending", failures=InboundEmail.failures + 1, reason=reason, next_attempt_at=retry_at,
+            claimed_by=None, claimed_until=None,
+        )
+    )  # fmt: skip
+
+
+def quarantine(connection: Connection, id_: int, reason: str, now: datetime) -> None:
+    """Put a message where it waits for a person, as the raw bytes."""
+    connection.execute(
+        update(InboundEmail).where(InboundEmail.id == id_).values(
+            state="quarantined", failures=InboundEmail.failures + 1, reason=reason, processed_at=now,
+            claimed_by=None, claimed_until=None,
+        )
+    )  # fmt: skip
+
+
+def retry(connection: Connection, id_: int) -> bool:
+    """Put a quarantined delivery back to the start of its way; False where it is not in quarantine."""
+    result = connection.execute(
+        update(InboundEmail).where(InboundEmail.id == id_, InboundEmail.state == "quarantined").values(
+            state="pending", attempts=0, failures=0, reason=None, next_attempt_at=None, processed_at=None
+        )
+    )  # fmt: skip
+    return bool(result.rowcount)
+
+
+def recover(connection: Connection) -> int:
+    """Make everything that a dead daemon had claimed claimable at once; only where no other daemon can live."""
+    result = connection.execute(
+        update(InboundEmail)
+        .where(InboundEmail.state == "processing")
+        .values(state="pending", claimed_by=None, claimed_until=None)
+    )
+    return result.rowcount
+
+
+def get(connection: Connection, id_: int) -> Row[Any] | None:
+    """One delivery's row, without its bytes."""
+    return connection.execute(select(InboundEmail.__table__).where(InboundEmail.id == id_)).one_or_none()
+
+
+def find(connection: Connection, state: str | None = None, limit: int | None = None) -> Sequence[Row[Any]]:
+    """Rows of deliveries, newest first, without their bytes."""
+    query = select(InboundEmail.__table__).order_by(InboundEmail.id.desc())
+    if state:
+        query = query.where(InboundEmail.state == state)
+    return connection.execute(query.limit(limit) if limit else query).all()
+
+
+def raw(connection: Connection, id_: int) -> bytes | None:
+    """The exact bytes of a delivery."""
+    query = select(RawMail.content).join(InboundEmail, InboundEmail.digest == RawMail.digest)
+    return connection.execute(query.where(InboundEmail.id == id_)).scalar_one_or_none()
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    """How many deliveries are in each state."""
+    rows = connection.execute(select(InboundEmail.state, func.count()).group_by(InboundEmail.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def oldest_pending(connection: Connection) -> datetime | None:
+    """When the oldest unprocessed delivery was received."""
+    query = select(func.min(InboundEmail.received_at)).where(InboundEmail.state.in_(("pending", "processing")))
+    return connection.execute(query).scalar_one_or_none()

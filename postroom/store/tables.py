@@ -1,0 +1,342 @@
+"""Every table, typed. Column names are the glossary's; what a ticket holds is in DESIGN's words.
+
+The classes are definitions for SQLAlchemy Core: queries run on connections, in batches, and yield rows.
+Times are aware and UTC. Uniqueness that a promise rests on is a constraint here, never a SELECT elsewhere.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)  # fmt: skip
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+MAX_MESSAGE_ID = 998  # octets: one line (RFC 5322 §2.1.1)
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware UTC datetime, also on SQLite, which keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive time has no place in the store")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER PRIMARY KEY by itself
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """The root of the tables; names of constraints are fixed, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012
+        int: Key, str: Text, datetime: Utc, dict[str, Any]: Json, list[Any]: Json, bool: Boolean, bytes: LargeBinary,
+    }  # fmt: skip
+
+
+class RawMail(Base):
+    """The exact bytes of a mail, in or out: the only place where bytes live."""
+
+    __tablename__ = "raw_mail"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hex
+    size: Mapped[int]  # octets
+    content: Mapped[bytes]
+
+
+class InboundEmail(Base):
+    """A mail as received, for one recipient of ours, and what became of it."""
+
+    __tablename__ = "inbound_email"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mailbox: Mapped[str]
+    recipient: Mapped[str]  # the envelope's, lower case
+    digest: Mapped[str] = mapped_column(ForeignKey("raw_mail.digest"), index=True)
+    size: Mapped[int]  # octets
+    source: Mapped[str]  # smtp, imap, ingest
+    sender: Mapped[str | None]  # the envelope's; "" is the null sender, None is unknown
+    peer: Mapped[dict[str, Any]]  # who handed it to us: address, helo, tls, or account and UID
+    received_at: Mapped[datetime]
+    archive: Mapped[bool] = mapped_column(default=False)  # history: an archive's own threads are trusted
+    quiet: Mapped[bool] = mapped_column(default=False)  # writes no outgoing mail
+    state: Mapped[str] = mapped_column(default="pending")  # pending, processing, processed, duplicate, quarantined
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    failures: Mapped[int] = mapped_column(Integer, default=0)  # attempts that this very message broke
+    next_attempt_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    reason: Mapped[str | None]  # why it is where it is, in words
+    decision: Mapped[list[Any] | None]  # every rule that was tried, with its evidence
+    ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id", use_alter=True))
+    duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("inbound_email.id"))
+    processed_at: Mapped[datetime | None]
+    __table_args__ = (
+        UniqueConstraint("mailbox", "recipient", "digest"),
+        Index("ix_inbound_email_state_id", "state", "id"),
+    )
+
+
+class ImapMessage(Base):
+    """A message on an IMAP server that we have taken, and whether the server has been told."""
+
+    __tablename__ = "imap_message"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account: Mapped[str]  # user@host:port
+    folder: Mapped[str]
+    uidvalidity: Mapped[int]
+    uid: Mapped[int]
+    inbound_id: Mapped[int | None] = mapped_column(ForeignKey("inbound_email.id"))  # None: refused, see reason
+    reason: Mapped[str | None]
+    settled: Mapped[bool] = mapped_column(default=False)  # flagged, moved or deleted as configured
+    __table_args__ = (UniqueConstraint("account", "folder", "uidvalidity", "uid"),)
+
+
+class MailboxState(Base):
+    """How a mailbox's watcher fares."""
+
+    __tablename__ = "mailbox_state"
+    mailbox: Mapped[str] = mapped_column(primary_key=True)
+    uidvalidity: Mapped[int | None]
+    last_success_at: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]
+    last_error: Mapped[str | None]
+
+
+class Ticket(Base):
+    """A customer's request from start to finish."""
+
+    __tablename__ = "ticket"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(unique=True)
+    ref: Mapped[str] = mapped_column(unique=True)  # "T-1042"
+    subject: Mapped[str]
+    normal_subject: Mapped[str]  # without prefixes, for rule `subject`
+    description: Mapped[str]
+    ticket_type: Mapped[str]
+    category: Mapped[str | None]
+    source: Mapped[str]  # manual, portal, email, api, web widget, phone, monitoring, internal, other
+    submitter_name: Mapped[str]
+    submitter_email: Mapped[str]
+    email_message_id: Mapped[str | None]  # the message that opened it
+    email_thread_id: Mapped[str | None] = mapped_column(
+        index=True
+    )  # its root's Message-ID, also where we never saw the root
+    mailbox: Mapped[str | None]
+    queue: Mapped[str]
+    requester: Mapped[str] = mapped_column(index=True)  # the customer's address, lower case
+    contact_name: Mapped[str | None]
+    contact_email: Mapped[str | None]
+    contact_phone: Mapped[str | None]
+    client: Mapped[str | None]
+    site: Mapped[str | None]
+    support_contract: Mapped[str | None]
+    affected_asset: Mapped[str | None]
+    related_system: Mapped[str | None]
+    suppliers: Mapped[list[Any]] = mapped_column(default=list)
+    status: Mapped[str]
+    priority: Mapped[str]
+    severity: Mapped[str | None]
+    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("agent.id"), index=True)
+    further_users: Mapped[list[Any]] = mapped_column(default=list)
+    escalated_to: Mapped[str | None]
+    triage_notes: Mapped[str | None]
+    estimated_hours: Mapped[float | None] = mapped_column(Float)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    first_responded_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    follow_up_at: Mapped[datetime | None]
+    action_required_at: Mapped[datetime | None]
+    sla_due_at: Mapped[datetime | None]
+    resolution_summary: Mapped[str | None]
+    resolution_code: Mapped[str | None]
+    root_cause: Mapped[str | None]
+    satisfaction_rating: Mapped[int | None] = mapped_column(Integer)  # 1 to 5
+    satisfaction_notes: Mapped[str | None]
+    tags: Mapped[list[Any]] = mapped_column(default=list)
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
+    custom_fields: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    __table_args__ = (Index("ix_ticket_status_id", "status", "id"),)
+
+
+class TicketLink(Base):
+    """Two tickets that belong together, and why."""
+
+    __tablename__ = "ticket_link"
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), primary_key=True)
+    other_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)  # related, split_from
+    reason: Mapped[str]
+
+
+class Message(Base):
+    """One entry of a ticket's conversation."""
+
+    __tablename__ = "message"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
+    inbound_id: Mapped[int | None] = mapped_column(ForeignKey("inbound_email.id"))
+    digest: Mapped[str | None] = mapped_column(
+        ForeignKey("raw_mail.digest")
+    )  # the mail that its attachments are parts of
+    email_message_id: Mapped[str | None]
+    references: Mapped[list[Any]] = mapped_column(default=list)  # as in the mail, oldest first
+    content_key: Mapped[str | None] = mapped_column(unique=True)  # SHA-256 of Message-ID, From, Date and body
+    author_type: Mapped[str]  # user, agent, system
+    author_address: Mapped[str]
+    author_name: Mapped[str]
+    visibility: Mapped[str]  # public, internal
+    subject: Mapped[str]
+    text: Mapped[str]  # what the author wrote now
+    flags: Mapped[list[Any]] = mapped_column(default=list)  # unproven-agent, new-participant, automatic
+    timestamp: Mapped[datetime]  # the mail's own Date where it is believable
+    created_at: Mapped[datetime]
+
+
+class Attachment(Base):
+    """A file of a message: which part of which raw mail it is."""
+
+    __tablename__ = "attachment"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("message.id"), index=True)
+    part: Mapped[str]
+    filename: Mapped[str]
+    content_type: Mapped[str]
+    size: Mapped[int]  # octets
+    sha256: Mapped[str] = mapped_column(String(64))
+    inline: Mapped[bool]
+    content_id: Mapped[str | None]
+
+
+class ThreadRef(Base):
+    """A Message-ID that points to a ticket."""
+
+    __tablename__ = "thread_ref"
+    ref: Mapped[str] = mapped_column(primary_key=True)  # bare Message-ID
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), primary_key=True, index=True)
+    kind: Mapped[str]  # message (one of the ticket's messages bears it), reference (one names it)
+
+
+class Participant(Base):
+    """An address seen on the ticket."""
+
+    __tablename__ = "participant"
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)  # lower case
+    name: Mapped[str]
+    role: Mapped[str]  # requester, participant, agent
+    agreed: Mapped[bool]  # False: joined by a signed address; an agent has not agreed yet
+    created_at: Mapped[datetime]
+
+
+class Event(Base):
+    """One line of a ticket's activity."""
+
+    __tablename__ = "event"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str]  # an address, an agent's name, or "postroom"
+    event: Mapped[str]  # opened, message, status, assigned, sent, merged, ...
+    detail: Mapped[dict[str, Any]]
+
+
+class Agent(Base):
+    """One who answers."""
+
+    __tablename__ = "agent"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    title: Mapped[str]  # as customers read it
+    address: Mapped[str] = mapped_column(unique=True)  # lower case
+    queues: Mapped[list[Any]] = mapped_column(default=list)
+    source: Mapped[str]  # config, cli
+    active: Mapped[bool]
+
+
+class Delivery(Base):
+    """One outgoing mail to one recipient: frozen bytes, a fixed Message-ID, a state."""
+
+    __tablename__ = "delivery"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[int] = mapped_column(unique=True)  # random; signed into the bounce address
+    ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"))
+    purpose: Mapped[str]  # confirmation, reply, status, new_ticket, assignment, ...
+    automatic: Mapped[bool]
+    mailbox: Mapped[str | None]
+    recipient: Mapped[str]
+    envelope_sender: Mapped[str]
+    email_message_id: Mapped[str | None] = mapped_column(index=True)
+    digest: Mapped[str | None] = mapped_column(
+        ForeignKey("raw_mail.digest")
+    )  # None where it was suppressed before composing
+    subject: Mapped[str]
+    state: Mapped[str]  # pending, sending, sent, retry, failed, cancelled, suppressed
+    reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    next_attempt_at: Mapped[datetime | None]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    in_doubt_at: Mapped[
+        datetime | None
+    ]  # committed before the final dot; still set after a crash means: we do not know
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    __table_args__ = (Index("ix_delivery_state_next_attempt_at", "state", "next_attempt_at"),)
+
+
+class Counter(Base):
+    """How often something happened in a window of time; counted in the transaction that it limits."""
+
+    __tablename__ = "counter"
+    scope: Mapped[str] = mapped_column(primary_key=True)  # "sender-hour:ann@example.org"
+    window: Mapped[datetime] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+
+
+class Sequence(Base):
+    """Numbers that are given out one after the other, within the transaction that uses them."""
+
+    __tablename__ = "sequence"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int]
