@@ -1,0 +1,119 @@
+"""Signed tokens: what makes one of our addresses or Message-IDs unforgeable.
+
+A token is a few octets that say what it is for, and the first 128 bits of their HMAC-SHA256, in
+lower-case base32: it survives mail systems that change an address's case, and with the mailbox's own
+local part it stays within the 64 octets that RFC 5321 §4.5.3.1.1 allows. A token of one purpose or
+role never passes as another: both are signed.
+
+The first key signs, every key verifies, so a key is changed by putting a new one in front.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+from base64 import b32decode, b32encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+MAC_SIZE = 16  # octets: 128 bits
+DAY = 86_400  # seconds
+LAYOUT = struct.Struct(">BIHI")  # purpose and role, ticket number, day of expiry, agent or nonce
+DELIVERY = struct.Struct(">BQ")  # purpose, delivery key
+MAX_TOKEN = 64  # characters; longer ones are not decoded
+
+
+class Purpose(IntEnum):
+    """What a token is for."""
+
+    REPLY = 1  # an address to reply to
+    MESSAGE_ID = 2  # the left side of one of our Message-IDs
+    BOUNCE = 3  # an envelope sender
+
+
+class Role(IntEnum):
+    """Who a token was given to."""
+
+    CUSTOMER = 1
+    AGENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyToken:
+    """What a signed reply address proves: its holder was given it for this ticket, in this role."""
+
+    ticket: int  # its number
+    role: Role
+    agent: int | None  # the agent's id, for an agent's token
+    expires: datetime
+    expired: bool
+
+
+class Signer:
+    """Makes and checks tokens with the house's keys. Tokens and keys are never logged."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """`keys`: the newest first, each of at least 16 octets."""
+        if not keys or any(len(key) < MAC_SIZE for key in keys):
+            raise ValueError("a signing key has at least 16 octets")
+        self._keys = tuple(keys)
+
+    def reply(self, ticket: int, role: Role, expires: datetime, agent: int | None = None) -> str:
+        """A token for an address to reply to; `agent` is the agent's id and belongs to Role.AGENT alone."""
+        if (role is Role.AGENT) != (agent is not None):
+            raise ValueError("an agent's token names an agent, a customer's none")
+        return self._sign(LAYOUT.pack(Purpose.REPLY << 4 | role, ticket, int(expires.timestamp()) // DAY, agent or 0))
+
+    def read_reply(self, token: str, now: datetime) -> ReplyToken | None:
+        """What a reply token proves, or None for anything that we did not sign as one."""
+        payload = self._verified(token, LAYOUT.size)
+        if payload is None or payload[0] >> 4 != Purpose.REPLY:
+            return None
+        head, ticket, day, agent = LAYOUT.unpack(payload)
+        role = Role(head & 15)
+        expires = datetime.fromtimestamp((day + 1) * DAY, UTC)
+        return ReplyToken(ticket, role, agent if role is Role.AGENT else None, expires, expired=now >= expires)
+
+    def message_id(self, ticket: int, nonce: int) -> str:
+        """The left side of a Message-ID of ours; `nonce` (32 bits) makes it unique within the ticket."""
+        return self._sign(LAYOUT.pack(Purpose.MESSAGE_ID << 4, ticket, 0, nonce))
+
+    def read_message_id(self, left: str) -> int | None:
+        """The ticket's number that one of our Message-IDs names, or None for any other Message-ID."""
+        payload = self._verified(left, LAYOUT.size)
+        if payload is None or payload[0] != Purpose.MESSAGE_ID << 4:
+            return None
+        return int(LAYOUT.unpack(payload)[1])
+
+    def bounce(self, delivery: int) -> str:
+        """A token for the envelope sender of a delivery, by its key (63 bits)."""
+        return self._sign(DELIVERY.pack(Purpose.BOUNCE << 4, delivery))
+
+    def read_bounce(self, token: str) -> int | None:
+        """The key of the delivery that a bounce address names, or None."""
+        payload = self._verified(token, DELIVERY.size)
+        if payload is None or payload[0] != Purpose.BOUNCE << 4:
+            return None
+        return int(DELIVERY.unpack(payload)[1])
+
+    def _sign(self, payload: bytes) -> str:
+        return b32encode(payload + _mac(self._keys[0], payload)).decode("ascii").rstrip("=").lower()
+
+    def _verified(self, token: str, size: int) -> bytes | None:
+        if len(token) > MAX_TOKEN or not token.isascii():
+            return None
+        try:
+            octets = b32decode(token.upper() + "=" * (-len(token) % 8))
+        except ValueError:
+            return None
+        payload, mac = octets[:size], octets[size:]
+        # every key is tried, in constant time: how long a check takes says nothing
+        good = [hmac.compare_digest(_mac(key, payload), mac) for key in self._keys]
+        return payload if len(octets) == size + MAC_SIZE and any(good) else None
+
+
+def _mac(key: bytes, payload: bytes) -> bytes:
+    return hmac.new(key, payload, hashlib.sha256).digest()[:MAC_SIZE]
