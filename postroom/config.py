@@ -342,7 +342,7 @@ def _check(config: Config) -> None:
         split_listen(listen)
 
 
-LOCAL_PART_MAX = 20  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
+LOCAL_PART_MAX = 19  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
 
 
 def check_address(address: str, path: str) -> str:
