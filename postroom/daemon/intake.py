@@ -1,0 +1,171 @@
+"""The one way in: what arrives at the same moment is committed at once, then everybody is answered.
+
+Whoever hands mail over gets an answer only after the commit, and a failure means that nothing was taken, or
+that taking it again will be recognised. An idle intake commits at once; what comes while a commit runs
+is gathered for the next one, so a busy disk is synced once for many mails and a lone client never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import Connection
+
+from postroom.errors import TemporaryFailure
+from postroom.store import inbound
+from postroom.store.engine import Store
+from postroom.store.inbound import Accepted, NewInbound
+
+GROUP_DELIVERIES = 200  # in one transaction; more would only hold other writers up
+GROUP_OCTETS = 32 << 20  # likewise; a single submission may be larger
+ANSWER_SECONDS = 4.5  # a sender hears within 5 s that we cannot take it now
+RETRY_ALONE_SECONDS = 2.0  # after a failed group; who is left gets the group's error
+
+Also = Callable[[Connection, list[Accepted]], None]
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Submission:
+    deliveries: Sequence[NewInbound]
+    also: Also | None
+    answer: Future[list[Accepted]] = field(default_factory=Future)
+
+    @property
+    def octets(self) -> int:
+        return sum(len(delivery.raw) for delivery in self.deliveries)
+
+
+class Intake:
+    """A thread that commits mail in groups. `submit()` may be called from any thread."""
+
+    def __init__(self, store: Store, on_accepted: Callable[[], None]) -> None:
+        """`on_accepted` is called after each commit that took something new, on the intake's thread."""
+        self._store = store
+        self._on_accepted = on_accepted
+        self._waiting: deque[_Submission] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self.groups = 0  # committed since the start
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Finish what was submitted, then end; what comes later is refused as temporary.
+
+        After `timeout` seconds a commit that hangs is left behind, as in a crash.
+        """
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def submit(self, deliveries: Sequence[NewInbound], also: Also | None = None) -> Future[list[Accepted]]:
+        """Take these deliveries, all or none; the future has one `Accepted` for each, in order.
+
+        `also` writes more in the same transaction. It is called again, in a new one, where the first was rolled
+        back because of somebody else's mail. The future raises TemporaryFailure where the store cannot take it now.
+        """
+        submission = _Submission(deliveries, also)
+        with self._changed:
+            if self._stopping:
+                submission.answer.set_exception(TemporaryFailure("shutting down"))
+                return submission.answer
+            self._waiting.append(submission)
+            self._changed.notify()
+        return submission.answer
+
+    def accept(self, deliveries: Sequence[NewInbound], also: Also | None = None) -> list[Accepted]:
+        """`submit()`, waited for: at most ANSWER_SECONDS, then TemporaryFailure."""
+        answer = self.submit(deliveries, also)
+        try:
+            return answer.result(ANSWER_SECONDS)
+        except TimeoutError:
+            answer.cancel()  # not begun: then it never will be
+            raise TemporaryFailure("the store does not answer") from None
+
+    async def accept_async(self, deliveries: Sequence[NewInbound], also: Also | None = None) -> list[Accepted]:
+        """`accept()` for the event loop; a caller that is cancelled does not cancel a commit that has begun."""
+        answer = self.submit(deliveries, also)
+        try:
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(answer)), ANSWER_SECONDS)
+        except TimeoutError:
+            answer.cancel()
+            raise TemporaryFailure("the store does not answer") from None
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            begun = [s for s in group if s.answer.set_running_or_notify_cancel()]
+            if begun:
+                self._commit_group(begun)
+
+    def _next_group(self) -> list[_Submission]:
+        """What waits, within bounds; empty when it is time to end."""
+        with self._changed:
+            while not self._waiting and not self._stopping:
+                self._changed.wait()
+            group: list[_Submission] = []
+            count = octets = 0
+            while self._waiting:
+                submission = self._waiting[0]
+                count += len(submission.deliveries)
+                octets += submission.octets
+                if group and (count > GROUP_DELIVERIES or octets > GROUP_OCTETS):
+                    break
+                group.append(self._waiting.popleft())
+            return group
+
+    def _commit_group(self, group: list[_Submission]) -> None:
+        """Commit the group in one transaction, or each alone where that fails: one bad mail hurts only itself."""
+        deadline = time.monotonic() + RETRY_ALONE_SECONDS
+        try:
+            answers = self._commit(group)
+        except Exception as error:  # every waiter hears of it
+            if len(group) == 1:
+                _fail(group[0], error)
+                return
+            for submission in group:
+                if time.monotonic() < deadline:
+                    self._commit_group([submission])
+                else:
+                    _fail(submission, error)
+        else:
+            self._answer(group, answers)
+
+    def _commit(self, group: list[_Submission]) -> list[list[Accepted]]:
+        answers: list[list[Accepted]] = []
+        with self._store.write() as connection:
+            taken = inbound.accept(connection, [d for s in group for d in s.deliveries])
+            for submission in group:
+                mine, taken = taken[: len(submission.deliveries)], taken[len(submission.deliveries) :]
+                if submission.also:
+                    submission.also(connection, mine)
+                answers.append(mine)
+        return answers
+
+    def _answer(self, group: list[_Submission], answers: list[list[Accepted]]) -> None:
+        self.groups += 1
+        for submission, accepted in zip(group, answers, strict=True):
+            submission.answer.set_result(accepted)
+        if any(accepted.is_new for answer in answers for accepted in answer):
+            try:
+                self._on_accepted()
+            except Exception:  # this thread must live: without it nobody is answered
+                log.exception("nobody was told of new mail")
+
+
+def _fail(submission: _Submission, error: Exception) -> None:
+    log.warning("not accepted", deliveries=len(submission.deliveries), error=str(error).partition("\n")[0])
+    submission.answer.set_exception(error)
