@@ -1,0 +1,58 @@
+# Each target makes its own .venv; nothing is needed but Python 3.11 or later, make and PyPI.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUN_READY := $(VENV)/.ready-to-run
+DEV_READY := $(VENV)/.ready-to-develop
+JOBS ?= 2
+EXAMPLES ?= 5000
+SOURCES := postroom tests bench
+
+.PHONY: help demo run test check format bench fuzz clean
+
+help:  ## what there is to make (this list)
+	@sed -n 's/^\([a-z]*\):.*## /\1 \t/p' $(MAKEFILE_LIST)
+
+demo: $(RUN_READY)  ## the main job on built-in mail, narrated; exits by itself
+	@$(BIN)/postroom demo
+
+run: $(RUN_READY)  ## the daemon, on ./postroom.toml or the embedded defaults
+	@$(BIN)/postroom run
+
+test: $(DEV_READY)  ## every test; ARGS="-k courier" passes arguments to pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+check: $(DEV_READY)  ## format, lint, types, and the tests of layout and documentation
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	MYPYPATH=tests:bench $(BIN)/mypy -p peers -m corpus -m end_to_end
+	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_docs.py tests/test_config.py
+
+format: $(DEV_READY)  ## put the code into its format
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(DEV_READY)  ## how fast: each script of bench/ prints a table and a JSON line
+	@for script in bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+fuzz: $(DEV_READY)  ## the property tests, with EXAMPLES=5000 examples each
+	POSTROOM_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+
+clean:  ## remove what these targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find postroom tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Postroom needs Python 3.11 or later; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_READY): pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[postgresql]'
+	@touch $@
+
+$(DEV_READY): pyproject.toml | $(BIN)/python
+	$(PIP) install -e '.[dev]'
+	@touch $@ $(RUN_READY)
