@@ -150,10 +150,10 @@ def settle(connection: Connection, outcomes: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def release(connection: Connection, ids: Sequence[int]) -> None:
-    """Give back what was claimed but not touched, as if it had not been claimed."""
+def release(connection: Connection, worker: str) -> None:
+    """Give back what a worker claimed and did not finish, as if it had not been claimed."""
     connection.execute(
-        update(InboundEmail).where(InboundEmail.id.in_(ids), InboundEmail.state == "processing")
+        update(InboundEmail).where(InboundEmail.state == "processing", InboundEmail.claimed_by == worker)
         .values(state="pending", attempts=InboundEmail.attempts - 1, claimed_by=None, claimed_until=None)
     )  # fmt: skip
 

@@ -1,0 +1,108 @@
+"""What an agent may do to a ticket: assign, change its status, note, reply, tag.
+
+Each writes on the caller's connection and returns what happened, for others to be told. They serve the
+command line and, later, commands by mail: both say the same words to the same desk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from postroom.config import Tickets
+from postroom.desk import workflow
+from postroom.desk.author import Agent
+from postroom.desk.happened import Happened, What
+from postroom.errors import UserError
+from postroom.store import messages, tickets
+
+COMMAND_LINE = "command line"  # the actor where nobody said who he is
+
+
+def find(connection: Connection, ref: str) -> Row[Any]:
+    """The ticket of that reference, or the one it was merged into; UserError where there is none."""
+    row = tickets.by_ref(connection, ref)
+    if row is None:
+        raise UserError(f"there is no ticket {ref}; `postroom tickets list` shows those there are")
+    return tickets.follow(connection, row)
+
+
+def assign(connection: Connection, ticket: Row[Any], agent: Agent | None, actor: str, now: datetime) -> list[Happened]:
+    """Give the ticket to an agent, or to nobody."""
+    wanted = agent.id if agent else None
+    if ticket.assigned_to == wanted:
+        return []
+    tickets.change(connection, ticket.id, {"assigned_to": wanted, "updated_at": now})
+    _event(connection, ticket.id, "assigned", {"to": agent.name if agent else None}, actor, now)
+    return [Happened(What.ASSIGNED, ticket.id, actor, agent_id=agent.id)] if agent else []
+
+
+def set_status(
+    connection: Connection, settings: Tickets, ticket: Row[Any], status: str, actor: str, now: datetime
+) -> list[Happened]:
+    """Change the status; UserError for one that does not exist."""
+    workflow.check_status(status, settings)
+    if ticket.status == status:
+        return []
+    times = workflow.times_of(ticket.status, status, now)
+    tickets.change(connection, ticket.id, {"status": status, "updated_at": now, **times})
+    _event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)
+    return [Happened(What.STATUS, ticket.id, actor, old_status=ticket.status, new_status=status)]
+
+
+def add_note(connection: Connection, ticket: Row[Any], text: str, actor: str, now: datetime) -> list[Happened]:
+    """Write an internal note, which no customer ever sees."""
+    message_id = _write(connection, ticket, text, "internal", actor, "", now)
+    return [Happened(What.NOTED, ticket.id, actor, message_id)]
+
+
+def reply(
+    connection: Connection, ticket: Row[Any], text: str, agent: Agent | None, actor: str, now: datetime
+) -> list[Happened]:
+    """Answer the customer in the ticket's thread."""
+    if not ticket.requester:
+        raise UserError(f"{ticket.ref} has no requester whose address is known: there is nobody to answer")
+    message_id = _write(connection, ticket, text, "public", actor, agent.address if agent else "", now)
+    status = workflow.after_agent(ticket.status)
+    changes: dict[str, Any] = {"updated_at": now, "status": status}
+    if ticket.first_responded_at is None:
+        changes["first_responded_at"] = now
+    tickets.change(connection, ticket.id, changes)
+    if status != ticket.status:
+        _event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)
+    agent_id = agent.id if agent else None
+    return [Happened(What.AGENT_REPLIED, ticket.id, actor, message_id, None, agent_id, ticket.status, status)]
+
+
+def tag(
+    connection: Connection, ticket: Row[Any], add: Sequence[str], remove: Sequence[str], actor: str, now: datetime
+) -> list[Happened]:
+    """Add and remove tags; they are kept in lower case, each once, in order."""
+    tags = sorted({*ticket.tags, *(t.strip().lower() for t in add)} - {t.strip().lower() for t in remove} - {""})
+    if tags != ticket.tags:
+        tickets.change(connection, ticket.id, {"tags": tags, "updated_at": now})
+        _event(connection, ticket.id, "tagged", {"tags": tags}, actor, now)
+    return []
+
+
+def _write(
+    connection: Connection, ticket: Row[Any], text: str, visibility: str, actor: str, address: str, now: datetime
+) -> int:
+    if not text.strip():
+        raise UserError("there is nothing to write: the text is empty")
+    id_ = messages.add(connection, {
+        "ticket_id": ticket.id, "author_type": "agent",
+        "author_address": address, "author_name": actor, "visibility": visibility,
+        "subject": ticket.subject, "text": text, "timestamp": now, "created_at": now,
+    })  # fmt: skip
+    detail = {"type": "agent", "visibility": visibility}
+    _event(connection, ticket.id, "message", detail, actor, now)
+    return id_
+
+
+def _event(connection: Connection, id_: int, event: str, detail: dict[str, Any], actor: str, now: datetime) -> None:
+    row = {"ticket_id": id_, "at": now, "actor": actor, "event": event, "detail": detail}
+    messages.add_events(connection, [row])

@@ -1,0 +1,97 @@
+"""Who wrote it, and what may be done in his name? A `From:` alone proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from postroom.parsers.parsed import Address, ParsedEmail
+from postroom.threading.tokens import ReplyToken, Role
+
+
+class Standing(StrEnum):
+    """Whom we take the author for."""
+
+    AGENT = "agent"  # proven: may answer, note and command
+    UNPROVEN_AGENT = "unproven-agent"  # claims to be one: kept as an internal note, nothing else
+    CUSTOMER = "customer"
+    UNKNOWN = "unknown"  # From is not one address: no authority, no automatic mail
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One who answers, as far as telling authors apart needs it."""
+
+    id: int
+    name: str
+    title: str
+    address: str  # lower case
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who wrote a message, and why we think so."""
+
+    standing: Standing
+    address: str  # lower case; "" for UNKNOWN
+    name: str
+    why: str
+    agent: Agent | None = None  # for the two agent standings; whom he claims to be, or is
+
+    @property
+    def label(self) -> str:
+        """How activity names him."""
+        return self.agent.name if self.standing is Standing.AGENT and self.agent else self.address or "unknown"
+
+
+def identify(
+    email: ParsedEmail,
+    tokens: tuple[ReplyToken, ...],
+    agents: Mapping[str, Agent],
+    authenticated: bool | None,
+    must_authenticate: bool,
+    trust_reply_to: bool = False,
+) -> Author:
+    """The author of a message.
+
+    `agents` by address. An agent is who wrote to an address signed for that agent **and** has that agent's
+    From **and**, wherever it can be checked (`must_authenticate`), passed DMARC-aligned authentication.
+    """
+    if len(email.from_) != 1 or "@" not in email.from_[0].address:
+        return Author(Standing.UNKNOWN, "", "", f"From holds {len(email.from_)} addresses, not one")
+    writer = email.from_[0]
+    address = writer.address.lower()
+    signed = next((t for t in tokens if t.role is Role.AGENT and not t.expired), None)
+    agent = agents.get(address)
+    if agent is not None:
+        return _agent(agent, writer, tokens, authenticated, must_authenticate)
+    if signed is not None and not any(t.role is Role.CUSTOMER for t in tokens):
+        holder = next((a for a in agents.values() if a.id == signed.agent), None)
+        why = "it came to an address signed for an agent, but From is not that agent's"
+        return Author(Standing.UNPROVEN_AGENT, address, writer.name, why, holder)
+    if trust_reply_to and len(email.reply_to) == 1:
+        contact = email.reply_to[0]
+        return Author(Standing.CUSTOMER, contact.address.lower(), contact.name, "Reply-To, which this mailbox trusts")
+    return Author(Standing.CUSTOMER, address, writer.name, "From, one address")
+
+
+def _agent(
+    agent: Agent, writer: Address, tokens: tuple[ReplyToken, ...], authenticated: bool | None, must_authenticate: bool
+) -> Author:
+    name = agent.title or writer.name
+
+    def unproven(why: str) -> Author:
+        return Author(Standing.UNPROVEN_AGENT, agent.address, name, why, agent)
+
+    own = [t for t in tokens if t.role is Role.AGENT and t.agent == agent.id]
+    if not own:
+        return unproven(f"From is agent {agent.name}'s, but it came to no address signed for {agent.name}")
+    if all(t.expired for t in own):
+        return unproven(f"the address signed for {agent.name} has expired")
+    if authenticated is False:
+        return unproven(f"From is agent {agent.name}'s, but the sender's authentication failed")
+    if must_authenticate and authenticated is None:
+        return unproven(f"From is agent {agent.name}'s, but nobody vouches for the sender's domain")
+    proof = "From, a signed address" + (" and authentication" if authenticated else "")
+    return Author(Standing.AGENT, agent.address, name, f"agent {agent.name}: {proof}", agent)

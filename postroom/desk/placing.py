@@ -1,0 +1,122 @@
+"""Where a message goes: it opens a ticket, is added to one, or is kept without any effect.
+
+The order of the questions is the rule: history, automatic mail, agents with and without proof, tickets
+that were closed too long ago, customers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from postroom.desk import merging, tickets, workflow
+from postroom.desk.author import Standing
+from postroom.desk.happened import Happened
+from postroom.desk.tickets import Desk, Incoming
+from postroom.parsers.parsed import Kind
+from postroom.store import tickets as stored
+from postroom.store.thread_index import ThreadIndex
+from postroom.threading.match import Match
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a message went, by which rule, and why; and what happened, where somebody may be told."""
+
+    outcome: str  # opened, added, settled
+    rule: str
+    why: str
+    ticket_id: int | None = None
+    happened: Happened | None = None
+
+
+def place(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:
+    """Give a message its place, with everything that this changes."""
+    ticket = _matched(connection, incoming, match)
+    if incoming.archive:
+        return (
+            _open(connection, desk, incoming, match)
+            if ticket is None
+            else _customer(connection, desk, incoming, match, ticket)
+        )
+    if incoming.email.kind is Kind.AUTO_REPLY or (incoming.email.automatic.is_automatic and ticket is not None):
+        return _automatic(connection, desk, incoming, ticket)
+    if ticket is None:
+        return _open(connection, desk, incoming, match)
+    author = incoming.author
+    if author.standing in (Standing.AGENT, Standing.UNPROVEN_AGENT):
+        return _agent(connection, desk, incoming, match, ticket)
+    if not workflow.may_reopen(ticket.status, ticket.closed_at, incoming.now, desk.config.tickets):
+        return _follow_up(connection, desk, incoming, match, ticket)
+    return _customer(connection, desk, incoming, match, ticket)
+
+
+def keep_report(connection: Connection, desk: Desk, incoming: Incoming, ticket_id: int | None) -> Placed:
+    """Keep a bounce, a complaint or a receipt on the ticket that it is about; it opens nothing."""
+    kind = str(incoming.email.kind)
+    row = stored.get(connection, ticket_id) if ticket_id is not None else None
+    if row is None:
+        return Placed("settled", kind, f"a {kind} about nothing of ours")
+    ticket = stored.follow(connection, row)
+    tickets.add_note(connection, desk, ticket, incoming, kind)
+    return Placed("settled", kind, f"a {kind}, kept on {ticket.ref}", ticket.id)
+
+
+def _matched(connection: Connection, incoming: Incoming, match: Match) -> Row[Any] | None:
+    """The ticket that the match names, joined with those that the same evidence names too."""
+    if match.ticket is None:
+        return None
+    if match.also:
+        why = f"mail {incoming.message_id} belongs to both"
+        return merging.join(connection, (match.ticket, *match.also), incoming.archive, why, incoming.now)
+    return stored.get(connection, match.ticket)
+
+
+def _open(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:
+    happened = tickets.open_ticket(connection, desk, incoming)
+    if not match.refused:
+        return Placed("opened", "open", "no rule found a ticket: it opened one", happened.ticket_id, happened)
+    why = next(f.why for f in match.tried if set(f.tickets) & set(match.refused))
+    stored.link(connection, happened.ticket_id, match.refused, "related", why)
+    return Placed("opened", "refused-match", f"opened a ticket of its own: it {why}", happened.ticket_id, happened)
+
+
+def _follow_up(connection: Connection, desk: Desk, incoming: Incoming, match: Match, closed: Row[Any]) -> Placed:
+    """A word on a ticket that has been closed for too long opens a new one, linked to it."""
+    happened = tickets.open_ticket(connection, desk, incoming)
+    why = f"{closed.ref} has been closed since {closed.closed_at:%Y-%m-%d}, longer than {desk.config.tickets.reopen_days:g} days"
+    stored.link(connection, happened.ticket_id, [closed.id], "related", why)
+    return Placed("opened", "reopen-days", f"opened a ticket: {why}", happened.ticket_id, happened)
+
+
+def _customer(connection: Connection, desk: Desk, incoming: Incoming, match: Match, ticket: Row[Any]) -> Placed:
+    address = incoming.author.address
+    agreed = incoming.archive or (bool(address) and ThreadIndex(connection).takes_part(ticket.id, address))
+    happened = tickets.add_customer(connection, desk, ticket, incoming, agreed)
+    why = f"added to {ticket.ref} by rule {match.rule}"
+    if not agreed:
+        why += "; its author is new there, and nothing is sent to him until an agent agrees"
+    return Placed("added", "add", why, ticket.id, happened)
+
+
+def _agent(connection: Connection, desk: Desk, incoming: Incoming, match: Match, ticket: Row[Any]) -> Placed:
+    """A proven agent's mail, to the address that was signed for him, is an answer; everything else is a note."""
+    author, token = incoming.author, match.token
+    if author.standing is Standing.AGENT and author.agent and token is not None and token.agent == author.agent.id:
+        happened = tickets.add_agent(connection, desk, ticket, incoming)
+        return Placed("added", "agent-reply", f"an agent's answer on {ticket.ref}", ticket.id, happened)
+    happened = tickets.add_note(connection, desk, ticket, incoming, "unproven-agent")
+    return Placed(
+        "added", "unproven-agent", f"kept on {ticket.ref} as an internal note: {author.why}", ticket.id, happened
+    )
+
+
+def _automatic(connection: Connection, desk: Desk, incoming: Incoming, ticket: Row[Any] | None) -> Placed:
+    """An automatic reply is kept on its ticket; it changes no status and starts nothing."""
+    why = incoming.email.automatic.reason or "an automatic reply"
+    if ticket is None:
+        return Placed("settled", "automatic", f"an automatic reply to nothing of ours: {why}")
+    tickets.add_note(connection, desk, ticket, incoming, "automatic")
+    return Placed("settled", "automatic", f"an automatic reply, kept on {ticket.ref}: {why}", ticket.id)

@@ -1,0 +1,76 @@
+"""The entries of tickets' conversations, their files, and the tickets' activity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from postroom.store.engine import insert
+from postroom.store.inbound import SELECT_CHUNK
+from postroom.store.tables import Attachment, Event, Message
+
+_of_ticket = (
+    select(Message.__table__).where(Message.ticket_id == bindparam("ticket_id")).order_by(Message.timestamp, Message.id)
+)
+
+
+def add(connection: Connection, values: dict[str, Any]) -> int:
+    """Insert a message; its id. IntegrityError where its content key is known: the same mail came before."""
+    return int(connection.execute(insert(connection, Message).returning(Message.id), values).scalar_one())
+
+
+def add_attachments(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows that name the parts of a raw mail."""
+    if rows:
+        connection.execute(insert(connection, Attachment), rows)
+
+
+def add_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Append lines to tickets' activity."""
+    if rows:
+        connection.execute(insert(connection, Event), rows)
+
+
+def by_content_key(connection: Connection, keys: Iterable[str]) -> dict[str, Row[Any]]:
+    """The messages that bear these content keys: id, ticket_id, inbound_id."""
+    wanted, found = list(keys), dict[str, Row[Any]]()
+    columns = (Message.content_key, Message.id, Message.ticket_id, Message.inbound_id)
+    for start in range(0, len(wanted), SELECT_CHUNK):
+        chunk = wanted[start : start + SELECT_CHUNK]
+        for row in connection.execute(select(*columns).where(Message.content_key.in_(chunk))):
+            found[str(row.content_key)] = row  # type: ignore[assignment]
+    return found
+
+
+def get(connection: Connection, id_: int) -> Row[Any] | None:
+    """One message's row."""
+    return connection.execute(select(Message.__table__).where(Message.id == id_)).one_or_none()
+
+
+def of_ticket(connection: Connection, ticket_id: int) -> Sequence[Row[Any]]:
+    """A ticket's conversation, oldest first."""
+    return connection.execute(_of_ticket, {"ticket_id": ticket_id}).all()
+
+
+def attachments(connection: Connection, message_ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """The files of these messages, in their order."""
+    query = select(Attachment.__table__).where(Attachment.message_id.in_(message_ids)).order_by(Attachment.id)
+    return connection.execute(query).all()
+
+
+def events(connection: Connection, ticket_id: int) -> Sequence[Row[Any]]:
+    """A ticket's activity, oldest first."""
+    return connection.execute(select(Event.__table__).where(Event.ticket_id == ticket_id).order_by(Event.id)).all()
+
+
+def move(connection: Connection, from_ticket: int, to_ticket: int) -> list[int]:
+    """Hand a ticket's messages to another; their ids. Its activity stays where it happened."""
+    query = update(Message).where(Message.ticket_id == from_ticket).values(ticket_id=to_ticket).returning(Message.id)
+    return list(connection.execute(query).scalars())
+
+
+def move_one(connection: Connection, id_: int, to_ticket: int) -> None:
+    """Hand one message to another ticket."""
+    connection.execute(update(Message).where(Message.id == id_).values(ticket_id=to_ticket))

@@ -1,0 +1,124 @@
+"""Which tickets a Message-ID points to, and who takes part in them.
+
+`ThreadIndex` answers what the room `threading` asks (its Protocol), on one connection: so a message sees
+what the messages before it in the same transaction have written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, select, update
+
+from postroom.store import tickets
+from postroom.store.engine import insert
+from postroom.store.tables import MAX_MESSAGE_ID, Participant, ThreadRef, Ticket
+
+MAX_REFS = 200  # Message-IDs of one message that are looked up or indexed: the root and the newest
+
+_hits = (
+    select(ThreadRef.ref, ThreadRef.ticket_id, ThreadRef.kind)
+    .where(ThreadRef.ref.in_(bindparam("refs", expanding=True))).order_by(ThreadRef.ticket_id)
+)  # fmt: skip
+_takes_part = select(Participant.address).where(
+    Participant.ticket_id == bindparam("ticket_id"), Participant.address == bindparam("address")
+)
+_same_subject = (
+    select(Ticket.id).where(
+        Ticket.requester == bindparam("requester"), Ticket.normal_subject == bindparam("subject"),
+        Ticket.updated_at >= bindparam("since"), Ticket.status.not_in(("resolved", "closed")), Ticket.merged_into.is_(None),
+    ).limit(2)
+)  # fmt: skip
+
+
+class ThreadIndex:
+    """The index, as one transaction sees it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def by_refs(self, refs: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
+        """For each known Message-ID the tickets that it points to, oldest first: (ticket id, kind)."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        wanted = bounded(refs)
+        if not wanted:
+            return found
+        for ref, ticket_id, kind in self._connection.execute(_hits, {"refs": wanted}):
+            found.setdefault(ref, []).append((ticket_id, kind))
+        return found
+
+    def by_number(self, number: int) -> int | None:
+        """The id of the ticket of that number, or of the one that it was merged into."""
+        row = tickets.by_number(self._connection, number)
+        return None if row is None else int(tickets.follow(self._connection, row).id)
+
+    def by_subject(self, subject: str, requester: str, since: datetime) -> list[int]:
+        """Up to two unresolved tickets of that requester and normalised subject, touched since then."""
+        values = {"subject": subject, "requester": requester, "since": since}
+        return list(self._connection.execute(_same_subject, values).scalars())
+
+    def takes_part(self, ticket_id: int, address: str) -> bool:
+        """Whether the address (lower case) is a participant of the ticket."""
+        values = {"ticket_id": ticket_id, "address": address}
+        return self._connection.execute(_takes_part, values).one_or_none() is not None
+
+
+def add_refs(connection: Connection, ticket_id: int, own: str | None, named: Iterable[str]) -> None:
+    """Index a message: the Message-ID that it bears, and those that it names."""
+    rows = [{"ref": ref, "ticket_id": ticket_id, "kind": "reference"} for ref in bounded(list(named)) if ref != own]
+    if rows:
+        connection.execute(insert(connection, ThreadRef).on_conflict_do_nothing(), rows)
+    if own and len(own) <= MAX_MESSAGE_ID:
+        borne = insert(connection, ThreadRef).values(ref=own, ticket_id=ticket_id, kind="message")
+        connection.execute(borne.on_conflict_do_update(index_elements=["ref", "ticket_id"], set_={"kind": "message"}))
+
+
+def add_participants(connection: Connection, ticket_id: int, people: Sequence[dict[str, Any]]) -> None:
+    """Add participants (`address`, `name`, `role`, `agreed`, `created_at`); who is one already stays as he is."""
+    if people:
+        rows = [{"ticket_id": ticket_id, **person} for person in people]
+        connection.execute(insert(connection, Participant).on_conflict_do_nothing(), rows)
+
+
+def participants(connection: Connection, ticket_id: int) -> Sequence[Any]:
+    """A ticket's participants, the requester first."""
+    query = select(Participant.__table__).where(Participant.ticket_id == ticket_id)
+    return connection.execute(query.order_by(Participant.role != "requester", Participant.address)).all()
+
+
+def move(connection: Connection, from_ticket: int, to_ticket: int) -> None:
+    """Let every Message-ID and participant of one ticket be another's; both keep the participants."""
+    for table, columns in (
+        (ThreadRef, ("ref", "kind")),
+        (Participant, ("address", "name", "role", "agreed", "created_at")),
+    ):
+        rows = connection.execute(select(table.__table__).where(table.ticket_id == from_ticket)).mappings().all()
+        moved = [{"ticket_id": to_ticket, **{c: row[c] for c in columns}} for row in rows]
+        if moved:
+            connection.execute(insert(connection, table).on_conflict_do_nothing(), moved)
+    connection.execute(update(Participant).where(Participant.ticket_id == to_ticket, Participant.role == "requester",
+                       Participant.address != select(Ticket.requester).where(Ticket.id == to_ticket).scalar_subquery())
+                       .values(role="participant"))  # fmt: skip
+    connection.execute(delete(ThreadRef).where(ThreadRef.ticket_id == from_ticket))
+
+
+def move_ref(connection: Connection, ref: str, from_ticket: int, to_ticket: int) -> None:
+    """Let one Message-ID be another ticket's: answers to that message go there from now on."""
+    old = (ThreadRef.ref == ref, ThreadRef.ticket_id == from_ticket)
+    connection.execute(delete(ThreadRef).where(*old))
+    connection.execute(
+        insert(connection, ThreadRef).values(ref=ref, ticket_id=to_ticket, kind="message").on_conflict_do_nothing()
+    )
+
+
+def count_refs(connection: Connection) -> int:
+    """How many Message-IDs are indexed."""
+    return connection.execute(select(func.count()).select_from(ThreadRef)).scalar_one()
+
+
+def bounded(refs: Sequence[str]) -> list[str]:
+    """At most MAX_REFS of them, without repeats and those longer than a line: the root and the newest."""
+    unique = list(dict.fromkeys(ref for ref in refs if 0 < len(ref) <= MAX_MESSAGE_ID))
+    return unique if len(unique) <= MAX_REFS else [unique[0], *unique[1 - MAX_REFS :]]

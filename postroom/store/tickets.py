@@ -1,0 +1,89 @@
+"""Tickets: numbered one after the other, found by reference, redirected once merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from postroom.store.engine import insert
+from postroom.store.tables import Sequence as SequenceTable
+from postroom.store.tables import Ticket, TicketLink
+
+TICKET_NUMBERS = "ticket"
+MAX_REDIRECTS = 20  # a chain of merges longer than this is a circle
+
+_ticket = select(Ticket.__table__)
+_by_id = _ticket.where(Ticket.id == bindparam("id_"))
+_by_number = _ticket.where(Ticket.number == bindparam("number"))
+_next = (
+    update(SequenceTable).where(SequenceTable.name == bindparam("row_name"))
+    .values(value=SequenceTable.value + 1).returning(SequenceTable.value)
+)  # fmt: skip
+
+
+def next_number(connection: Connection, first: int) -> int:
+    """The next ticket number, `first` for the very first; given back if the transaction rolls back."""
+    value = connection.execute(_next, {"row_name": TICKET_NUMBERS}).scalar_one_or_none()
+    if value is not None:
+        return value
+    start = insert(connection, SequenceTable).values(name=TICKET_NUMBERS, value=first)
+    again = {"value": SequenceTable.value + 1}  # another daemon was first
+    return int(
+        connection.execute(
+            start.on_conflict_do_update(index_elements=["name"], set_=again).returning(SequenceTable.value)
+        ).scalar_one()
+    )
+
+
+def add(connection: Connection, values: dict[str, Any]) -> int:
+    """Insert a ticket; its id."""
+    return int(connection.execute(insert(connection, Ticket).returning(Ticket.id), values).scalar_one())
+
+
+def get(connection: Connection, id_: int) -> Row[Any] | None:
+    """The ticket's row, as it is, merged or not."""
+    return connection.execute(_by_id, {"id_": id_}).one_or_none()
+
+
+def by_number(connection: Connection, number: int) -> Row[Any] | None:
+    """The ticket of that number, as it is, merged or not."""
+    return connection.execute(_by_number, {"number": number}).one_or_none()
+
+
+def by_ref(connection: Connection, ref: str) -> Row[Any] | None:
+    """The ticket of that readable reference ("T-1042", in any case), merged or not."""
+    return connection.execute(_ticket.where(Ticket.ref == ref.upper())).one_or_none()
+
+
+def follow(connection: Connection, ticket: Row[Any]) -> Row[Any]:
+    """The ticket that `ticket` was merged into, by way of others, or itself."""
+    for _ in range(MAX_REDIRECTS):
+        if ticket.merged_into is None:
+            break
+        ticket = connection.execute(_by_id, {"id_": ticket.merged_into}).one()
+    return ticket
+
+
+def change(connection: Connection, id_: int, values: dict[str, Any]) -> None:
+    """Set columns of a ticket."""
+    connection.execute(update(Ticket).where(Ticket.id == id_).values(values))
+
+
+def link(connection: Connection, id_: int, others: Sequence[int], kind: str, reason: str) -> None:
+    """Link a ticket to others, once."""
+    rows = [{"ticket_id": id_, "other_id": other, "kind": kind, "reason": reason} for other in others if other != id_]
+    if rows:
+        connection.execute(insert(connection, TicketLink).on_conflict_do_nothing(), rows)
+
+
+def links(connection: Connection, id_: int) -> list[tuple[str, str, str]]:
+    """The tickets linked with this one, from either side: (ref, kind, reason)."""
+    found = []
+    for own, other in ((TicketLink.ticket_id, TicketLink.other_id), (TicketLink.other_id, TicketLink.ticket_id)):
+        query = (
+            select(Ticket.ref, TicketLink.kind, TicketLink.reason).join(Ticket, Ticket.id == other).where(own == id_)
+        )
+        found += [(row.ref, row.kind, row.reason) for row in connection.execute(query)]
+    return found

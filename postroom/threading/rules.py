@@ -1,0 +1,105 @@
+"""The six rules of POLICIES.md, each a small function: a question goes in, a `Finding` comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from postroom.parsers.parsed import ParsedEmail
+from postroom.threading.match import Finding, Index, Outcome, Question
+
+SUBJECT_DAYS = 14  # how long an unresolved ticket may be silent and still be found by its subject
+
+
+def reply_address(email: ParsedEmail, index: Index, question: Question) -> Finding:
+    """Rule 1: it was sent to a signed address of ours. Whoever holds the address may use it."""
+    for token in question.tokens:
+        ticket = index.by_number(token.ticket)
+        evidence = {"ticket": token.ticket, "role": token.role.name.lower(), "agent": token.agent}
+        if token.expired:
+            return _not("reply-address", f"the signed address expired on {token.expires.date()}", **evidence)
+        if ticket is not None:
+            why = f"sent to the signed address of ticket {token.ticket}, given to the {evidence['role']}"
+            return Finding("reply-address", Outcome.HELD, why, evidence, (ticket,), token)
+    return _not("reply-address", "none of the addresses that it was sent to is a signed one")
+
+
+def own_message_id(email: ParsedEmail, index: Index, question: Question) -> Finding:
+    """Rule 2: it answers a Message-ID that we signed. Whoever received that mail may use it."""
+    for ref in answered(email):
+        number = question.own_ids.get(ref)
+        ticket = index.by_number(number) if number is not None else None
+        if ticket is not None:
+            why = f"answers a mail of ours about ticket {number}"
+            return Finding("own-message-id", Outcome.HELD, why, {"messageId": ref, "ticket": number}, (ticket,))
+    return _not("own-message-id", "it answers no Message-ID that we signed")
+
+
+def known_message_id(email: ParsedEmail, index: Index, question: Question) -> Finding:
+    """Rule 3: it answers a message of a ticket, and its author takes part in that ticket."""
+    refs = answered(email)
+    hits = index.by_refs(refs)
+    pointed = [(ref, id_) for ref in refs for id_, kind in hits.get(ref, ()) if kind == "message"]
+    return _authorised("known-message-id", "answers a message of the ticket", pointed, index, question)
+
+
+def shared_ancestor(email: ParsedEmail, index: Index, question: Question) -> Finding:
+    """Rule 4: it names a message that the ticket names too, or is itself one that the ticket names.
+
+    So a reply copied in mid-thread finds its ticket, and a reply that overtook its original is joined by it.
+    """
+    refs = [*answered(email), *([email.message_id] if email.message_id else [])]
+    hits = index.by_refs(refs)
+    pointed = [(ref, id_) for ref in refs for id_, _ in hits.get(ref, ())]
+    return _authorised("shared-ancestor", "names a message that the ticket names too", pointed, index, question)
+
+
+def subject_tag(email: ParsedEmail, index: Index, question: Question) -> Finding:
+    """Rule 5: the subject bears the ticket's number, and its author takes part in that ticket."""
+    pointed = [(str(tag), id_) for tag in question.tags if (id_ := index.by_number(tag)) is not None]
+    return _authorised("subject-tag", "the subject names the ticket", pointed, index, question, trusted=False)
+
+
+def subject(email: ParsedEmail, index: Index, question: Question) -> Finding:
+    """Rule 6: a reply without any reference, of the same requester and subject, and one candidate only."""
+    if question.archive or not question.author or not question.subject:
+        return _not("subject", "not tried: no author, no subject, or an archive")
+    if email.in_reply_to or email.references or not question.is_reply:
+        return _not("subject", "only a reply that lost its references is looked for by its subject")
+    since = question.now - timedelta(days=SUBJECT_DAYS)
+    found = index.by_subject(question.subject, question.author, since)
+    if len(found) != 1:
+        return _not("subject", f"{len(found) or 'no'} unresolved tickets of this requester bear the subject")
+    why = "a reply without references, by the requester of the one unresolved ticket of this subject"
+    return Finding("subject", Outcome.HELD, why, {"subject": question.subject}, (found[0],))
+
+
+def answered(email: ParsedEmail) -> list[str]:
+    """What it answers, the nearest first: In-Reply-To, then References, newest first."""
+    return list(dict.fromkeys((*email.in_reply_to, *reversed(email.references))))
+
+
+def _authorised(
+    rule: str, why: str, pointed: Iterable[tuple[str, int]], index: Index, question: Question, trusted: bool = True
+) -> Finding:
+    """Of the tickets that evidence points to, those whose participant the author is (all, in an archive)."""
+    allowed: dict[int, str] = {}
+    refused: dict[int, str] = {}
+    for ref, ticket in pointed:
+        if ticket in allowed or ticket in refused:
+            continue
+        may = (question.archive and trusted) or (bool(question.author) and index.takes_part(ticket, question.author))
+        (allowed if may else refused)[ticket] = ref
+    if allowed:
+        return Finding(rule, Outcome.HELD, why, {"messageId": next(iter(allowed.values()))}, tuple(allowed))
+    if refused:
+        stranger = f"{why}, but {question.author or 'its author'} does not take part in it"
+        return Finding(rule, Outcome.REFUSED, stranger, {"messageId": next(iter(refused.values()))}, tuple(refused))
+    return _not(rule, "nothing that it names is known" if rule != "subject-tag" else "the subject names no ticket")
+
+
+def _not(rule: str, why: str, **evidence: object) -> Finding:
+    return Finding(rule, Outcome.NOT, why, evidence)
+
+
+RULES: Sequence = (reply_address, own_message_id, known_message_id, shared_ancestor, subject_tag, subject)  # type: ignore[type-arg]
