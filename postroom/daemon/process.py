@@ -1,0 +1,172 @@
+"""Processing: claim a batch, parse it apart from the daemon, and give each message its whole effect.
+
+A batch is claimed, and the attempt counted, in a transaction of its own before anything is parsed. Its
+effects are one transaction with a savepoint for each message: tickets, messages, index, activity, outbox and
+`processed` on the inbound row, all or nothing. While one batch is being written, the next is being parsed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from postroom.config import Config
+from postroom.daemon.receive import Reception, Settled, receive
+from postroom.daemon.workers import Broken, Workers
+from postroom.errors import TemporaryFailure
+from postroom.parsers.parsed import ParsedEmail
+from postroom.store import inbound
+from postroom.store.engine import Store
+from postroom.store.inbound import Claimed
+
+LEASE = timedelta(minutes=10)  # longer than a batch of messages that all run into their time limit, one by one
+CLAIMS_MAX = 10  # attempts that ended with the daemon itself, before a message is taken for the cause
+RETRY_FIRST = timedelta(seconds=5)
+IDLE_SECONDS = 5.0  # how often it looks for mail whose time has come, though nobody woke it
+BACKOFF_SECONDS = 5.0  # after trouble with the database
+
+log = structlog.get_logger("process")
+Batch = list[tuple[Claimed, ParsedEmail | Broken]]
+
+
+class Processor:
+    """Turns pending deliveries into tickets, in a thread of its own or until nothing is left."""
+
+    def __init__(
+        self, config: Config, store: Store, workers: Workers, reception: Callable[[Connection], Reception],
+        clock: Callable[[], datetime], on_enqueued: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`reception` is asked once for each batch; `on_enqueued` is called when there may be mail to send."""
+        self._config, self._store, self._workers, self._reception = config, store, workers, reception
+        self._clock, self._on_enqueued = clock, on_enqueued
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._awake, self._stopping = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Process in a thread of its own, for ever."""
+        self._thread = threading.Thread(target=self._run, name="process", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is mail to process."""
+        self._awake.set()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End after the batch at hand; what was claimed beyond it is given back."""
+        self._stopping.set()
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def drain(self) -> Counter[str]:
+        """Process until nothing is pending; how many messages ended in which way."""
+        counts: Counter[str] = Counter()
+        self._release()
+        with closing(self._batches()) as batches:
+            for batch in batches:
+                counts += self._apply(batch)
+                self._on_enqueued()
+        return counts
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._awake.clear()
+            try:
+                self.drain()
+            except TemporaryFailure as error:
+                log.warning("deferred", why=str(error))
+                self._stopping.wait(BACKOFF_SECONDS)
+            except Exception:
+                log.exception("failed")
+                self._stopping.wait(BACKOFF_SECONDS)
+            else:
+                self._awake.wait(IDLE_SECONDS)
+        with suppress(TemporaryFailure):  # else the leases run out by themselves
+            self._release()
+
+    def _release(self) -> None:
+        """Give back what we claimed and did not finish, as if it had not been claimed."""
+        with self._store.write() as connection:
+            inbound.release(connection, self._name)
+
+    def _batches(self) -> Generator[Batch, None, None]:
+        """Claimed and parsed batches; the next one is claimed and parsed while its predecessor is written."""
+        with ThreadPoolExecutor(1, thread_name_prefix="parse") as ahead:
+            coming = ahead.submit(self._next)
+            while (batch := coming.result()) and not self._stopping.is_set():
+                coming = ahead.submit(self._next)
+                yield batch
+
+    def _next(self) -> Batch:
+        if self._stopping.is_set():
+            return []
+        with self._store.write() as connection:
+            claimed = inbound.claim(connection, self._name, self._clock(), LEASE, self._config.processing.batch)
+        return list(zip(claimed, self._workers.parse_all([c.raw for c in claimed]), strict=True))
+
+    def _apply(self, batch: Batch) -> Counter[str]:
+        """Write the effects of a batch in one transaction."""
+        settled: list[Settled] = []
+        counts: Counter[str] = Counter()
+        with self._store.write() as connection:
+            reception = self._reception(connection)
+            for claimed, parsed in batch:
+                if claimed.attempts > CLAIMS_MAX:
+                    self._quarantine(connection, claimed, f"taken {claimed.attempts} times without an end", counts)
+                elif isinstance(parsed, Broken):
+                    self._fail(connection, claimed, parsed.reason, counts)
+                elif (one := self._receive(connection, reception, claimed, parsed, counts)) is not None:
+                    settled.append(one)
+            inbound.settle(connection, [asdict(one) | {"processed_at": self._clock()} for one in settled])
+        for one in settled:
+            log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
+            counts[one.outcome] += 1
+        return counts
+
+    def _receive(
+        self, connection: Connection, reception: Reception, claimed: Claimed, parsed: ParsedEmail, counts: Counter[str]
+    ) -> Settled | None:
+        """One message in its own savepoint: whatever it breaks, the rest of the batch flows on."""
+        try:
+            with connection.begin_nested():
+                return receive(connection, reception, claimed, parsed, self._clock())
+        except IntegrityError as error:
+            # another daemon was faster with a copy of the same mail: next time it is seen as a duplicate
+            self._fail(connection, claimed, f"lost a race: {str(error.orig).strip()[:200]}", counts)
+        except (OperationalError, TemporaryFailure):
+            raise  # the database is in trouble, not this message
+        except Exception as error:  # the edge: one message, whatever is wrong with it
+            log.exception("broken", inbound=claimed.id)
+            self._fail(connection, claimed, f"processing failed: {type(error).__name__}: {error}"[:500], counts)
+        return None
+
+    def _fail(self, connection: Connection, claimed: Claimed, reason: str, counts: Counter[str]) -> None:
+        """A message that broke its attempt is tried again, alone; after the last attempt it is quarantined."""
+        if claimed.attempts >= self._config.processing.attempts:
+            self._quarantine(connection, claimed, reason, counts)
+            return
+        inbound.fail(connection, claimed.id, reason, self._clock() + RETRY_FIRST * (claimed.attempts - 1))
+        log.warning("deferred", inbound=claimed.id, attempt=claimed.attempts, why=reason)
+
+    def _quarantine(self, connection: Connection, claimed: Claimed, reason: str, counts: Counter[str]) -> None:
+        inbound.quarantine(connection, claimed.id, reason, self._clock())
+        log.error("quarantined", inbound=claimed.id, attempts=claimed.attempts, why=reason)
+        counts["quarantined"] += 1

@@ -1,0 +1,169 @@
+"""What becomes of one message: from what it says to its whole effect, in the caller's transaction.
+
+    seen before? → classify → identify the author → find the ticket → place it → tell who should know
+
+Each step leaves a line in the decision, which `postroom inbound explain` shows. A crash leaves all of the
+effect or none of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from postroom.desk import tickets
+from postroom.desk.authentication import authenticated
+from postroom.desk.author import identify
+from postroom.desk.happened import Happened, Origin
+from postroom.desk.placing import Placed, keep_report, place
+from postroom.desk.tickets import Desk, Incoming
+from postroom.outbound.notify import Notifier
+from postroom.outbound.returned import settle_report
+from postroom.parsers.parsed import Kind, ParsedEmail
+from postroom.store import messages
+from postroom.store.inbound import Claimed
+from postroom.store.thread_index import ThreadIndex
+from postroom.threading.find import ask, best_first, find_ticket, read_tokens
+from postroom.threading.match import Match, Question
+from postroom.threading.tokens import Signer
+
+REPORTS = (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """The desk, with everything that receiving a message needs."""
+
+    desk: Desk
+    signer: Signer
+    notifier: Notifier
+
+
+@dataclass(slots=True)
+class Settled:
+    """What became of a delivery: the columns of its row, and what a run counts it as."""
+
+    id: int
+    state: str = "processed"  # processed, duplicate
+    outcome: str = "settled"  # opened, added, settled, duplicate
+    reason: str = ""
+    ticket_id: int | None = None
+    message_id: int | None = None
+    duplicate_of: int | None = None
+    decision: list[dict[str, Any]] = field(default_factory=list)
+
+    def note(self, step: str, rule: str, outcome: str, why: str, **evidence: Any) -> None:
+        """Add a line to the decision."""
+        self.decision.append({"step": step, "rule": rule, "outcome": outcome, "why": why, "evidence": evidence})
+
+
+def receive(
+    connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime
+) -> Settled:
+    """Give one message its whole effect, on `connection`; says what became of it and why."""
+    receiving = _Receiving(connection, reception, delivery, email, now)
+    if receiving.seen_before():
+        return receiving.settled
+    receiving.classify()
+    incoming, question = receiving.identify()
+    match = receiving.find(question)
+    happened = receiving.place(incoming, match)
+    if happened is not None:
+        receiving.tell(happened)
+    return receiving.settled
+
+
+class _Receiving:
+    """One message on its way: the steps of `receive`, in their order."""
+
+    def __init__(
+        self, connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime
+    ) -> None:
+        self.connection, self.reception, self.delivery, self.email, self.now = (
+            connection,
+            reception,
+            delivery,
+            email,
+            now,
+        )
+        self.message_id = tickets.message_id_of(email, delivery.digest)
+        self.settled = Settled(delivery.id)
+
+    def seen_before(self) -> bool:
+        """Two copies of one mail, through two mailboxes or two ways, are one message."""
+        key = tickets.content_key(self.email, self.message_id)
+        known = messages.by_content_key(self.connection, [key]).get(key)
+        if known is None:
+            return False
+        settled = self.settled
+        settled.state = settled.outcome = "duplicate"
+        settled.ticket_id, settled.message_id, settled.duplicate_of = known.ticket_id, known.id, known.inbound_id
+        settled.reason = f"the same mail as delivery {known.inbound_id}: Message-ID, From, Date and body are equal"
+        settled.note("seen before", "same-mail", "held", settled.reason, delivery=known.inbound_id)
+        return True
+
+    def classify(self) -> None:
+        """Say what kind of mail it is; the parser knows."""
+        automatic = self.email.automatic
+        why = automatic.reason or automatic.unanswerable or "nothing says that a machine wrote it"
+        self.settled.note("classify", self.email.kind, "held", why, defects=list(self.email.defects[:10]))
+
+    def identify(self) -> tuple[Incoming, Question]:
+        """Say who wrote it, and put the question for its ticket."""
+        desk, signer, delivery = self.reception.desk, self.reception.signer, self.delivery
+        mailbox = desk.config.mailbox[delivery.mailbox]
+        proven = authenticated(self.email, mailbox.authserv_id)
+        tokens = read_tokens(self.email, delivery.recipient, self._tag_of, signer, self.now)
+        author = identify(self.email, tokens, desk.agents, proven, bool(mailbox.authserv_id), mailbox.trust_reply_to)
+        self.settled.note("author", author.standing, "held", author.why, address=author.address, authenticated=proven)
+        tokens = best_first(tokens, author.agent.id if author.agent else None)
+        question = ask(
+            self.email, author.address, tokens, signer, desk.config.tickets.prefix, self.now, delivery.archive
+        )
+        origin = Origin(self.email, delivery.sender, delivery.mailbox, proven)
+        incoming = Incoming(
+            delivery.id, delivery.digest, self.message_id, self.email, author, origin, delivery.received_at,
+            delivery.archive, self.now,
+        )  # fmt: skip
+        return incoming, question
+
+    def _tag_of(self, address: str) -> str | None:
+        served = self.reception.desk.mailboxes.find(address)
+        return served.tag if served else None
+
+    def find(self, question: Question) -> Match:
+        """Find the ticket; every rule that was tried is noted with its evidence."""
+        match = find_ticket(self.email, ThreadIndex(self.connection), question)
+        for finding in match.tried:
+            self.settled.note("ticket", finding.rule, finding.outcome, finding.why, **finding.evidence)
+        return match
+
+    def place(self, incoming: Incoming, match: Match) -> Happened | None:
+        """Let the desk give the message its place; reports settle the delivery that they are about instead."""
+        if self.reception.signer.read_message_id(self.message_id.partition("@")[0]) is not None:
+            placed = Placed("settled", "own-mail", "one of our own mails came back", match.ticket)
+        elif self.email.kind in REPORTS and not incoming.archive:
+            tags = [
+                tag
+                for a in (self.delivery.recipient, *(to.address for to in self.email.to))
+                if (tag := self._tag_of(a))
+            ]
+            report = settle_report(self.connection, self.reception.signer, self.email, tags, self.now)
+            self.settled.decision += report.decision
+            placed = keep_report(self.connection, self.reception.desk, incoming, report.ticket_id or match.ticket)
+        else:
+            placed = place(self.connection, self.reception.desk, incoming, match)
+        self.settled.note("place", placed.rule, "held", placed.why)
+        self.settled.outcome, self.settled.reason, self.settled.ticket_id = placed.outcome, placed.why, placed.ticket_id
+        self.settled.message_id = placed.happened.message_id if placed.happened else None
+        return placed.happened
+
+    def tell(self, happened: Happened) -> None:
+        """Hand on what happened, unless history is being read or somebody asked for quiet."""
+        if self.delivery.quiet or self.delivery.archive:
+            self.settled.note("answer", "quiet", "suppressed", "taken in with --quiet or --archive: nothing is sent")
+        else:
+            self.settled.decision += self.reception.notifier.enqueue(self.connection, happened)

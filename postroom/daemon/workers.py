@@ -1,0 +1,148 @@
+"""Parsing apart from the daemon: worker processes with limits on time and memory.
+
+Mail is handed over in small bundles, since one message is cheaper to parse than to hand over. Where a
+bundle breaks its worker, each of its messages is tried alone: so one bad message hurts only itself.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from postroom.config import Processing
+from postroom.parsers.parsed import ParsedEmail
+
+BUNDLE_COUNT = 16  # messages handed over at once
+BUNDLE_SIZE = 1 << 20  # octets handed over at once; a larger message goes alone
+TASKS_PER_WORKER = 2000  # bundles, after which a worker is replaced: whatever leaks, ends
+WORKERS_MAX = 4
+GRACE_SECONDS = 5.0  # for a worker's start, beyond the time that parsing may take
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A message that its worker did not survive, and how that ended."""
+
+    reason: str
+
+
+Parse = Callable[[bytes], ParsedEmail]
+
+
+class Workers:
+    """A pool of parse workers; use it as a context manager."""
+
+    def __init__(self, settings: Processing, parse: Parse | None = None) -> None:
+        """`parse` is for tests that need a worker to die; it must be importable by name."""
+        self._seconds = settings.parse_seconds
+        self._memory = int(settings.parse_memory)
+        self._parse = parse or _parse
+        self._count = settings.workers or min(os.cpu_count() or 1, WORKERS_MAX)
+        self._pool = self._open()
+
+    def parse_all(self, mails: Sequence[bytes]) -> list[ParsedEmail | Broken]:
+        """Parse each mail; a `Broken` stands for one that ran over its limits or broke its worker."""
+        results: list[ParsedEmail | Broken | None] = [None] * len(mails)
+        running = [(where, self._schedule([mails[i] for i in where])) for where in _bundles(mails)]
+        for where, future in running:
+            outcome = self._outcome(future)
+            if isinstance(outcome, Broken) and len(where) > 1:
+                outcome = [self._alone(mails[i]) for i in where]
+            parsed = [outcome] if isinstance(outcome, Broken) else outcome
+            for i, result in zip(where, parsed, strict=True):
+                results[i] = result
+        return [result for result in results if result is not None]
+
+    def _alone(self, mail: bytes) -> ParsedEmail | Broken:
+        outcome = self._outcome(self._schedule([mail]))
+        return outcome if isinstance(outcome, Broken) else outcome[0]
+
+    def _schedule(self, mails: list[bytes]) -> Any:
+        if not self._pool.active:
+            self._pool = self._open()
+        return self._pool.schedule(_parse_bundle, args=[self._parse, mails], timeout=self._seconds + GRACE_SECONDS)
+
+    def _outcome(self, future: Any) -> list[ParsedEmail | Broken] | Broken:
+        try:
+            result: list[ParsedEmail | Broken] = future.result()
+        except TimeoutError:
+            return Broken(f"parsing took longer than {self._seconds:g} s")
+        except ProcessExpired as error:
+            return Broken(f"the parse worker died ({_how(error.exitcode)})")
+        except CancelledError:
+            return Broken("the parse worker was stopped")
+        return result
+
+    def _open(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._count, max_tasks=TASKS_PER_WORKER, initializer=_limit, initargs=[self._memory],
+            context=multiprocessing.get_context("forkserver"),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop every worker."""
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _bundles(mails: Sequence[bytes]) -> list[list[int]]:
+    """Which mails go together: neighbours, within both bounds."""
+    bundles: list[list[int]] = []
+    size = BUNDLE_SIZE + 1
+    for i, mail in enumerate(mails):
+        if size + len(mail) > BUNDLE_SIZE or len(bundles[-1]) >= BUNDLE_COUNT:
+            bundles.append([])
+            size = 0
+        bundles[-1].append(i)
+        size += len(mail)
+    return bundles
+
+
+def _parse_bundle(parse: Parse, mails: list[bytes]) -> list[ParsedEmail | Broken]:
+    return [_parse_one(parse, mail) for mail in mails]
+
+
+def _parse_one(parse: Parse, mail: bytes) -> ParsedEmail | Broken:
+    try:
+        return parse(mail)
+    except MemoryError:
+        return Broken("parsing needed more memory than it may have")
+    except Exception as error:  # the edge: whatever one message does, the next flows on
+        return Broken(f"parsing failed: {type(error).__name__}: {error}"[:500])
+
+
+def _parse(mail: bytes) -> ParsedEmail:
+    from postroom.parsers.email import parse  # noqa: PLC0415 - in the worker, not in the daemon
+
+    return parse(mail)
+
+
+def _limit(memory: int) -> None:
+    """Bound what this worker may allocate beyond what it has now, and leave signals to the daemon."""
+    import signal  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        used = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _how(exitcode: int | None) -> str:
+    return f"signal {-exitcode}" if exitcode is not None and exitcode < 0 else f"exit {exitcode}"
