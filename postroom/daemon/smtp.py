@@ -1,0 +1,199 @@
+"""Mail coming in by SMTP and LMTP: where we listen, whom we serve, and the 250 that is a promise."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import socket
+import sqlite3
+from datetime import UTC, datetime
+
+import structlog
+from aiosmtpd.smtp import Envelope, Session
+
+from postroom.config import Config, split_listen
+from postroom.daemon.intake import Intake
+from postroom.daemon.smtp_gate import Gate
+from postroom.daemon.smtp_session import SmtpSession
+from postroom.daemon.smtp_wire import count_received, has_bare_line_end
+from postroom.daemon.tls import server_context
+from postroom.desk.mailboxes import Mailboxes, Served
+from postroom.errors import TemporaryFailure, UserError
+from postroom.store.engine import Store
+from postroom.store.inbound import NewInbound
+
+MAX_HOPS = 50  # Received lines; a message that has been on that many hosts goes round in circles
+REPLY_IDS = 10  # named in one 250; a reply line is 512 octets at most (RFC 5321 §4.5.3.1.5)
+DISK_FULL = "452 4.3.1 insufficient system storage, try again later"
+
+log = structlog.get_logger()
+
+
+class SmtpServer:
+    """Every address of `smtp.listen`, and the sessions that are open on them."""
+
+    def __init__(self, config: Config, store: Store, intake: Intake) -> None:
+        """Raises ConfigError where the certificate cannot be used."""
+        self._config = config
+        self._tls = server_context(config)
+        self._gate = Gate(config.smtp.connections, config.smtp.connections_per_client)
+        self._hostname = config.smtp.hostname or socket.getfqdn()
+        self._door = Doorkeeper(config, store, intake)
+        self._servers: list[asyncio.Server] = []
+        self._sessions: set[SmtpSession] = set()
+        self._all_gone = asyncio.Event()
+
+    @property
+    def addresses(self) -> list[str]:
+        """`HOST:PORT` of each socket, with the ports that were bound."""
+        names = [s.getsockname() for server in self._servers for s in server.sockets]
+        return [f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}" for name in names]
+
+    async def start(self) -> None:
+        """Listen. Raises UserError where an address is not to be had."""
+        loop = asyncio.get_running_loop()
+        for listen in self._config.smtp.listen:
+            host, port = split_listen(listen)
+            try:
+                self._servers.append(await loop.create_server(self._session, host or None, port))
+            except OSError as error:
+                await self.stop(0)
+                raise UserError(f"smtp.listen: cannot listen on {listen}: {_reason(error)}") from error
+
+    def _session(self) -> SmtpSession:
+        session = SmtpSession(self._door, self._config.smtp, self._hostname, self._gate, self._tls)
+        session.on_gone = lambda: self._gone(session)
+        self._sessions.add(session)
+        self._all_gone.clear()
+        return session
+
+    def _gone(self, session: SmtpSession) -> None:
+        self._sessions.discard(session)
+        if not self._sessions:
+            self._all_gone.set()
+
+    async def stop(self, grace: float) -> None:
+        """Take no more: open sessions hear 421, a message that is being taken is finished and answered.
+
+        Who is still there after `grace` seconds is cut off.
+        """
+        for server in self._servers:
+            server.close()
+        for session in list(self._sessions):
+            session.retire()
+        if self._sessions:
+            try:
+                await asyncio.wait_for(self._all_gone.wait(), grace)
+            except TimeoutError:
+                log.warning("sessions cut off", sessions=len(self._sessions))
+        for session in list(self._sessions):
+            session.abort()
+
+
+class Doorkeeper:
+    """Whom we serve, and what we take."""
+
+    def __init__(self, config: Config, store: Store, intake: Intake) -> None:
+        self._smtp = config.smtp
+        self._store = store
+        self._intake = intake
+        self._mailboxes = Mailboxes(config)
+        self._first = next(iter(config.mailbox), None)
+        self._first_of: dict[str, str] = {}  # domain
+        for name, mailbox in config.mailbox.items():
+            self._first_of.setdefault(mailbox.address.lower().rpartition("@")[2], name)
+
+    async def handle_MAIL(
+        self, client: SmtpSession, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        announced = next((int(o[5:]) for o in options if o.startswith("SIZE=")), 0)
+        if self._is_disk_short(announced):
+            return DISK_FULL
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 ok"
+
+    async def handle_RCPT(
+        self, client: SmtpSession, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if len(envelope.rcpt_tos) >= self._smtp.recipients:
+            return "452 4.5.3 too many recipients"
+        if self._find(address) is None:
+            log.info("no such mailbox", client=client.address, domain=address.rpartition("@")[2])
+            return "550 5.1.1 no such mailbox here"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 ok"
+
+    async def take(self, client: SmtpSession, session: Session, envelope: Envelope, raw: bytes | None) -> list[str]:
+        """The replies to a content, one for each recipient: 250 only when all of it is on disk."""
+        if raw is None:
+            refusal = f"552 5.3.4 message exceeds {self._smtp.max_size} octets"
+        else:
+            refusal = _refusal(raw) or (DISK_FULL if self._is_disk_short(len(raw)) else "")
+        if raw is None or refusal:
+            log.info("not accepted", client=client.address, reply=refusal)
+            return [refusal] * len(envelope.rcpt_tos)
+        deliveries = self._deliveries(client, session, envelope, raw)
+        try:
+            accepted = await self._intake.accept_async(deliveries)
+        except TemporaryFailure as error:
+            log.warning("not accepted", client=client.address, error=str(error))
+            reply = DISK_FULL if _is_disk_full(error) else "451 4.3.0 the store does not answer, try again later"
+            return [reply] * len(envelope.rcpt_tos)
+        for delivery, one in zip(deliveries, accepted, strict=True):
+            log.info("accepted", inbound=one.id, is_new=one.is_new, mailbox=delivery.mailbox, octets=len(raw),
+                     client=client.address)  # fmt: skip
+        if self._smtp.protocol == "lmtp":
+            return [f"250 2.0.0 accepted as {one.id}" for one in accepted]
+        ids = [str(one.id) for one in accepted]
+        more = f" and {len(ids) - REPLY_IDS} more" if len(ids) > REPLY_IDS else ""
+        return [f"250 2.0.0 accepted as {', '.join(ids[:REPLY_IDS])}{more}"]
+
+    def _deliveries(self, client: SmtpSession, session: Session, envelope: Envelope, raw: bytes) -> list[NewInbound]:
+        digest = hashlib.sha256(raw).hexdigest()
+        sender = "" if envelope.mail_from == "<>" else envelope.mail_from
+        peer = {"address": client.address, "helo": session.host_name or "", "tls": client.tls_version}
+        now = datetime.now(UTC)
+        served = [(self._find(address), address.lower()) for address in envelope.rcpt_tos]
+        return [
+            NewInbound(s.mailbox, recipient, raw, digest, "smtp", sender, now, peer) for s, recipient in served if s
+        ]
+
+    def _find(self, address: str) -> Served | None:
+        """The mailbox that serves `address`; postmaster is served at every domain of ours (RFC 5321 §4.5.1)."""
+        if served := self._mailboxes.find(address):
+            return served
+        local, at, domain = address.lower().rpartition("@")
+        if (local if at else domain) != "postmaster":
+            return None
+        name = self._first_of.get(domain) if at else self._first
+        return Served(name, None) if name else None
+
+    def _is_disk_short(self, octets: int) -> bool:
+        """Whether taking so much would leave less free disk than `smtp.min_free_disk`."""
+        if self._store.path is None:
+            return False  # another machine's disk, whose database speaks for itself
+        return shutil.disk_usage(self._store.path.parent).free - octets < self._smtp.min_free_disk
+
+
+def _refusal(raw: bytes) -> str:
+    """Why we do not take these bytes, as a reply; "" when we do."""
+    if has_bare_line_end(raw):
+        return "550 5.5.2 bare CR or LF in the content: lines end in CRLF"
+    if count_received(raw) >= MAX_HOPS:
+        return "554 5.4.6 too many hops, this is a loop"
+    return ""
+
+
+def _is_disk_full(error: TemporaryFailure) -> bool:
+    cause = getattr(error.__cause__, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"
+    return getattr(cause, "sqlstate", "") == "53100"  # PostgreSQL's disk_full
+
+
+def _reason(error: OSError) -> str:
+    """asyncio words its own message around the system's; the system's is enough."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

@@ -1,0 +1,46 @@
+"""Who may connect: so many at once, and so many of them from one client."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+
+IPV6_CLIENT_BITS = 64  # one customer's network: whoever holds an IPv6 address holds 2**64 of them
+
+
+class Gate:
+    """Counts the open connections."""
+
+    def __init__(self, connections: int, per_client: int) -> None:
+        self._connections = connections
+        self._per_client = per_client
+        self._open: Counter[str] = Counter()
+
+    def enter(self, address: str) -> str | None:
+        """Let a client in, or say why not."""
+        client = _client(address)
+        if self._open.total() >= self._connections:
+            return "too many connections"
+        if self._open[client] >= self._per_client:
+            return "too many connections from you"
+        self._open[client] += 1
+        return None
+
+    def leave(self, address: str) -> None:
+        """A client that was let in is gone."""
+        client = _client(address)
+        self._open[client] -= 1
+        if not self._open[client]:
+            del self._open[client]
+
+
+def _client(address: str) -> str:
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, IPV6_CLIENT_BITS), strict=False))
+    return str(ip)
