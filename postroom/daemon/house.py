@@ -1,0 +1,70 @@
+"""The rooms, put together from a configuration: for the daemon and for every command that needs them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, select
+
+from postroom.config import Config
+from postroom.daemon.keys import load_signer
+from postroom.daemon.receive import Reception
+from postroom.desk.author import Agent
+from postroom.desk.mailboxes import Mailboxes
+from postroom.desk.tickets import Desk
+from postroom.outbound.notify import Notifier
+from postroom.outbound.templates import Templates
+from postroom.store import tables
+from postroom.store.agents import sync_agents
+from postroom.store.engine import Store
+from postroom.store.migrate import upgrade
+from postroom.threading.tokens import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """An open store with the desk around it."""
+
+    config: Config
+    store: Store
+    signer: Signer
+    mailboxes: Mailboxes
+    notifier: Notifier
+
+    def desk(self, connection: Connection) -> Desk:
+        """The desk as it stands: the settings, our addresses, and who answers."""
+        a = tables.Agent
+        rows = connection.execute(select(a.id, a.name, a.title, a.address).where(a.active))
+        return Desk(self.config, self.mailboxes, {row.address: Agent(*row) for row in rows})
+
+    def reception(self, connection: Connection) -> Reception:
+        """What receiving a message needs."""
+        return Reception(self.desk(connection), self.signer, self.notifier)
+
+
+def now() -> datetime:
+    """The time, aware and UTC."""
+    return datetime.now(UTC)
+
+
+@contextmanager
+def open_house(config: Config) -> Iterator[House]:
+    """Open the store, bring its schema and agents up to date, and close it in the end.
+
+    Raises ConfigError for a store, keys or templates that cannot be used.
+    """
+    store = Store(config.store_url())
+    try:
+        if store.is_sqlite:
+            upgrade(store)
+        with store.write() as connection:
+            sync_agents(connection, config)
+        signer = load_signer(config.resolve(config.keys.file))
+        notifier = Notifier(config, signer, Templates(config), now, secrets.SystemRandom())
+        yield House(config, store, signer, Mailboxes(config), notifier)
+    finally:
+        store.dispose()
