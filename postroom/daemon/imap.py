@@ -1,0 +1,130 @@
+"""A mailbox's watcher: connect, look, wait until there is news, look again; and after any failure begin anew, for ever.
+
+IDLE only says when to look. A look comes at every `poll_seconds` all the same, for a server may forget to tell.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from postroom.config import Config
+from postroom.daemon.imap_reconcile import Reconciler, imap_of
+from postroom.daemon.imap_session import Session
+from postroom.daemon.imap_wire import Plug
+from postroom.daemon.intake import Intake
+from postroom.errors import PostroomError, TemporaryFailure, UserError
+from postroom.store import imap as rows
+from postroom.store.engine import Store
+
+IDLE_RENEW = 29 * 60.0  # seconds; servers may drop an idle client at 30 minutes (RFC 2177)
+GATHER_SECONDS = 0.05  # between news and a look: mail comes in bursts, and a server may cry news without end
+RETRY_FIRST_SECONDS = 1.0  # the most that the first pause after a failure lasts; each following may be twice as long
+RETRY_MAX_SECONDS = 300.0
+STEADY_SECONDS = 60.0  # a connection that lasted so long had nothing to do with the failure before it
+
+log = structlog.get_logger()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Watcher:
+    """One thread and one connection for one mailbox."""
+
+    def __init__(
+        self, config: Config, name: str, password: str, store: Store, intake: Intake,
+        clock: Callable[[], datetime] = _now, chance: Callable[[], float] = random.random,
+    ) -> None:  # fmt: skip
+        """`chance` gives numbers from 0 to 1: pauses are jittered, so that servers are not stormed all at once."""
+        self.name = name
+        self._config = config
+        self._imap = imap_of(config, name)
+        self._password = password
+        self._store = store
+        self._clock = clock
+        self._chance = chance
+        self._stopping = threading.Event()
+        self._plug = Plug()
+        self._reconciler = Reconciler(config, name, store, intake, clock, self._stopping)
+        self._thread = threading.Thread(target=self._run, name=f"imap-{name}", daemon=True)
+        self._log = log.bind(mailbox=name)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin to end; returns at once. Whatever waits on the network is interrupted, a commit is not."""
+        self._stopping.set()
+        self._plug.pull()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end, at most `timeout` seconds; whether it came."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._watch()
+            except Exception as error:  # whatever it is, a watcher that ended would be a mailbox gone deaf
+                if self._stopping.is_set():
+                    break
+                failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+                pause = self._chance() * min(RETRY_FIRST_SECONDS * 2.0 ** min(failures - 1, 30), RETRY_MAX_SECONDS)
+                self._note_failure(error, pause)
+                self._stopping.wait(pause)
+
+    def _watch(self) -> None:
+        """One connection's life."""
+        with Session(self._config, self._imap, self._plug) as session:
+            session.open(self._password)
+            self._log.debug("connected", server=session.where)
+            while not self._stopping.is_set():
+                self._reconciler.reconcile(session)
+                self._wait(session)
+
+    def _wait(self, session: Session) -> None:
+        """Until the server tells of mail, or it is time to look all the same."""
+        seconds = min(self._imap.poll_seconds, IDLE_RENEW)
+        if session.news():  # it came while we were looking, and IDLE will not tell of it again
+            self._stopping.wait(GATHER_SECONDS)
+        elif self._imap.idle and session.idles():
+            session.idle(seconds)
+            self._stopping.wait(GATHER_SECONDS)
+        else:
+            self._stopping.wait(seconds)
+
+    def _note_failure(self, error: Exception, pause: float) -> None:
+        text = str(error) if isinstance(error, PostroomError) else f"{type(error).__name__}: {error}"
+        unexpected = None if isinstance(error, PostroomError) else error
+        self._log.warning("mailbox fails", error=text, retry_in=round(pause, 1), exc_info=unexpected)
+        try:
+            with self._store.write() as connection:
+                rows.note_failure(connection, self.name, self._clock(), text)
+        except TemporaryFailure as failure:  # the store may be what failed; it is told of when it is back
+            self._log.warning("failure not noted", error=str(failure))
+
+
+def probe(config: Config, name: str, password: str) -> None:
+    """Connect, log in and look at the folder as the watcher does, leaving no trace.
+
+    UserError with one line where that cannot be: an unreachable host, a wrong password, a certificate that is not
+    verified, a folder that is not there.
+    """
+    try:
+        with Session(config, imap_of(config, name), Plug()) as session:
+            session.open(password)
+            session.select(readonly=True)
+    except TemporaryFailure as failure:
+        raise UserError(f"mailbox.{name}.imap: {failure}") from failure
