@@ -7,12 +7,14 @@ Secrets are never in this file: they are named here and read by `read_secret()` 
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -259,7 +261,7 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
         elif key in SECTIONS:
             sections[key] = _convert(value, SECTIONS[key], key)
         else:
-            raise ConfigError(f"{key}: there is no such key")
+            raise ConfigError(f"{_shown(key)}: there is no such key")
     config = Config(**sections, folder=folder, path=path)
     _check(config)
     return config
@@ -279,7 +281,7 @@ def _named(key: str, value: Any) -> dict[str, Section]:
         raise ConfigError(f"{key}: expected tables such as [{key}.NAME]")
     for name in value:
         if not NAME.fullmatch(name):
-            raise ConfigError(f"{key}.{name}: a name has 1 to 40 of a-z, 0-9, _ and -")
+            raise ConfigError(f"{key}.{_shown(name)}: a name has 1 to 40 of a-z, 0-9, _ and -")
     return {name: _convert(table, NAMED_SECTIONS[key], f"{key}.{name}") for name, table in value.items()}
 
 
@@ -288,13 +290,32 @@ def _convert(value: Any, section: type[S], path: str) -> S:
         return msgspec.convert(value, section, dec_hook=_decode)
     except msgspec.ValidationError as error:
         message, _, inner = str(error).partition(" - at `$")
-        where = path + inner.rstrip("`")
-        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+        inner = inner.rstrip("`")
+        where = path + inner
+        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL):
             hint = "; a secret is named with password_file or password_env" if unknown[1] == "password" else ""
-            raise ConfigError(f"{where}.{unknown[1]}: there is no such key{hint}") from None
+            raise ConfigError(f"{where}.{_shown(unknown[1])}: there is no such key{hint}") from None
         if missing := re.fullmatch(r"Object missing required field `(.*)`", message):
             raise ConfigError(f"{where}.{missing[1]}: is missing") from None
+        if message.startswith("Invalid enum value"):
+            message = f"expected one of {', '.join(_choices(section, inner))}"
+        message = message.replace("`object`", "a table").replace("`array`", "a list")
         raise ConfigError(f"{where}: {message[0].lower()}{message[1:]}") from None
+
+
+def _choices(section: type[Section], inner: str) -> tuple[str, ...]:
+    """The values that the Literal at `inner` (`.imap.after`) allows."""
+    kind: Any = section
+    for name in inner.strip(".").split("."):
+        # Of `Imap | None` the part that has fields.
+        kind = next((part for part in get_args(kind) if hasattr(part, "__struct_fields__")), kind)
+        kind = next(field.type for field in msgspec.structs.fields(kind) if field.name == name)
+    return get_args(kind)
+
+
+def _shown(key: str) -> str:
+    """A key as TOML would have it in one line: what is no bare key is quoted, and may hold anything."""
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
 
 
 def _decode(wanted: type, value: Any) -> Any:
@@ -303,7 +324,9 @@ def _decode(wanted: type, value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return Size(value)
     if isinstance(value, str) and (match := SIZE.fullmatch(value)):
-        return Size(float(match[1]) * UNITS[match[2]])
+        octets = float(match[1]) * UNITS[match[2]]
+        if math.isfinite(octets):
+            return Size(octets)
     raise ValueError('expected a size such as "25 MiB"')
 
 
@@ -318,18 +341,25 @@ def _check(config: Config) -> None:
         path = f"mailbox.{name}"
         if mailbox.queue not in config.queue:
             raise ConfigError(f"{path}.queue: there is no [queue.{mailbox.queue}]")
-        for address in (mailbox.address, *mailbox.aliases):
-            key = check_address(address, f"{path}.address")
+        addresses = [("address", mailbox.address), *(("aliases", alias) for alias in mailbox.aliases)]
+        for where, address in addresses:
+            key = check_address(address, f"{path}.{where}")
             if key in seen:
-                raise ConfigError(f"{path}.address: {address} is already served by mailbox.{seen[key]}")
+                raise ConfigError(f"{path}.{where}: {address} is already served by mailbox.{seen[key]}")
             seen[key] = name
         if mailbox.imap:
             _check_imap(mailbox.imap, f"{path}.imap")
+    agents: dict[str, str] = {}
     for name, who in config.agent.items():
-        if check_address(who.address, f"agent.{name}.address") in seen:
+        key = check_address(who.address, f"agent.{name}.address")
+        if key in seen:
             raise ConfigError(f"agent.{name}.address: an agent cannot be one of our mailboxes")
-    _check_security(config.outgoing.smtp, "outgoing.smtp")
-    _check_positive(config)
+        if key in agents:
+            raise ConfigError(f"agent.{name}.address: {who.address} is agent.{agents[key]}'s already")
+        agents[key] = name
+    _check_smarthost(config.outgoing.smtp, "outgoing.smtp")
+    for section in ("smtp", "outgoing", "processing", "answers", "keys", "tickets"):
+        _check_numbers(getattr(config, section), section)
     if config.smtp.tls != "off" and not config.smtp.tls_certificate:
         raise ConfigError("smtp.tls_certificate: is missing, and smtp.tls needs one")
     for key, value, allowed in (
@@ -337,7 +367,7 @@ def _check(config: Config) -> None:
         ("default_priority", config.tickets.default_priority, config.tickets.priorities),
     ):
         if value not in allowed:
-            raise ConfigError(f"tickets.{key}: {value} is none of {', '.join(allowed)}")
+            raise ConfigError(f"tickets.{key}: {_shown(value)} is none of {', '.join(map(_shown, allowed))}")
     for listen in config.smtp.listen:
         split_listen(listen)
 
@@ -363,11 +393,19 @@ def check_address(address: str, path: str) -> str:
 
 def _check_imap(imap: Imap, path: str) -> None:
     _check_security(imap, path)
+    _check_numbers(imap, path)
     if imap.after == "move" and not imap.move_to:
         raise ConfigError(f'{path}.move_to: is missing, and after = "move" needs it')
     if imap.after == "move" and imap.move_to == imap.folder:
         raise ConfigError(f"{path}.move_to: is the folder that is watched")
     if not (imap.password_file or imap.password_env):
+        raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
+
+
+def _check_smarthost(smtp: SmartHost, path: str) -> None:
+    _check_security(smtp, path)
+    _check_numbers(smtp, path)
+    if smtp.user and not (smtp.password_file or smtp.password_env):
         raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
 
 
@@ -378,27 +416,33 @@ def _check_security(peer: Imap | SmartHost, path: str) -> None:
         raise ConfigError(f"{path}.port: {peer.port} is no port")
 
 
-def _check_positive(config: Config) -> None:
+ZERO_IS_FINE = {
+    "processing.workers",
+    "smtp.min_free_disk",
+    "tickets.reopen_days",
+    "answers.per_sender_hour",
+    "answers.per_sender_day",
+    "answers.per_domain_hour",
+    "answers.all_hour",
+}
+
+
+def _check_numbers(table: Section, path: str) -> None:
     """Counts and times below their least sensible value are mistakes, not wishes."""
-    for section in ("smtp", "outgoing", "processing", "answers", "keys", "tickets"):
-        table: Section = getattr(config, section)
-        for key in table.__struct_fields__:
-            value = getattr(table, key)
-            zero_is_fine = (section, key) in {
-                ("processing", "workers"),
-                ("smtp", "min_free_disk"),
-                ("tickets", "reopen_days"),
-            }
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                continue
-            if value < 0 or (value == 0 and not (zero_is_fine or section == "answers")):
-                raise ConfigError(f"{section}.{key}: {value} is too small")
+    for key in table.__struct_fields__:
+        value = getattr(table, key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if not math.isfinite(value):
+            raise ConfigError(f"{path}.{key}: {value} is no number")
+        if value < 0 or (value == 0 and f"{path}.{key}" not in ZERO_IS_FINE):
+            raise ConfigError(f"{path}.{key}: {value:g} is too small")
 
 
 def split_listen(listen: str) -> tuple[str, int]:
     """Host and port of a `smtp.listen` entry: `127.0.0.1:2525`, `[::1]:2525`, `:25` (every address)."""
     host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ConfigError(f"smtp.listen: {listen!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 
@@ -416,8 +460,6 @@ def read_secret(config: Config, path: str, peer: Imap | SmartHost, environ: Mapp
             raise ConfigError(f"{path}.password_env: ${peer.password_env} is not set")
         return secret
     if not peer.password_file:
-        if peer.user:
-            raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
         return ""
     key = f"{path}.password_file"
     credential = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / peer.password_file

@@ -1,0 +1,366 @@
+"""The configuration: what is wrong in it is said in one line with the key's path, and the example tells the truth."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postroom import config
+from postroom.config import Config, Imap, SmartHost, load, parse, read_secret
+from postroom.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
+
+MAILBOX = """
+[agent.ann]
+address = "ann@example.com"
+[mailbox.support]
+address = "support@example.com"
+queue = "support"
+"""
+IMAP = """
+[mailbox.support.imap]
+host = "imap.example.com"
+user = "support"
+password_file = "imap-password"
+"""
+
+
+def error_of(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(tomllib.loads(text), Path("/etc/postroom"))
+    assert caught.value.exit_status == 78
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("colour = 1", "colour"),
+        ("[smtp]\nlisten_on = []", "smtp.listen_on"),
+        ("[outgoing.smtp]\npassword = 'x'", "outgoing.smtp.password"),
+        (MAILBOX + IMAP + "pasword_file = 'x'", "mailbox.support.imap.pasword_file"),
+        ("[folder]", "folder"),
+        ('"a\\nb" = 1', '"a\\nb"'),
+        ('[smtp]\n"a\\nb" = 1', 'smtp."a\\nb"'),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_path(text: str, path: str) -> None:
+    assert error_of(text).startswith(f"{path}: there is no such key")
+
+
+def test_a_password_in_the_file_is_answered_with_where_it_belongs() -> None:
+    assert "password_file or password_env" in error_of(MAILBOX + IMAP + "password = 'x'")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("smtp = 1", "smtp: expected a table"),
+        ("queue = 1", "queue: expected tables such as [queue.NAME]"),
+        ("queue.support = 1", "queue.support: expected a table"),
+        ("[smtp]\nlisten = '127.0.0.1:25'", "smtp.listen: expected"),
+        ("[smtp]\nlisten = [25]", "smtp.listen[0]: expected"),
+        ("[smtp]\nconnections = 'many'", "smtp.connections: expected"),
+        ("[smtp]\nconnections = true", "smtp.connections: expected"),
+        ("[smtp]\nmax_size = '25 MB'", 'smtp.max_size: expected a size such as "25 MiB"'),
+        ("[smtp]\nmax_size = true", "smtp.max_size: expected a size"),
+        (f"[smtp]\nmax_size = '{'9' * 400} MiB'", "smtp.max_size: expected a size"),
+        ("[smtp]\nprotocol = 'uucp'", "smtp.protocol: expected one of smtp, lmtp"),
+        (MAILBOX + IMAP + "after = 'burn'", "mailbox.support.imap.after: expected one of leave, flag, move, delete"),
+        (MAILBOX + IMAP + "port = 'imaps'", "mailbox.support.imap.port: expected"),
+        ("[processing]\nparse_seconds = 'ten'", "processing.parse_seconds: expected"),
+    ],
+)
+def test_a_wrong_type_is_named_with_its_path(text: str, message: str) -> None:
+    assert error_of(text).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("[agent.ann]\nname = 'Ann'", "agent.ann.address: is missing"),
+        ("[mailbox.sales]\nqueue = 'support'", "mailbox.sales.address: is missing"),
+        ("[mailbox.sales]\naddress = 'sales@example.com'", "mailbox.sales.queue: is missing"),
+        (MAILBOX + "[mailbox.support.imap]\nhost = 'x'\nuser = 'y'", "mailbox.support.imap.password_file: is missing"),
+        (MAILBOX + IMAP + "after = 'move'", "mailbox.support.imap.move_to: is missing"),
+        ("[outgoing.smtp]\nuser = 'postroom'", "outgoing.smtp.password_file: is missing"),
+        ("[smtp]\ntls = 'starttls'", "smtp.tls_certificate: is missing"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_path(text: str, path: str) -> None:
+    assert error_of(text).startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("[queue.support]\nagents = ['bob']", "queue.support.agents: there is no [agent.bob]"),
+        ("[mailbox.a]\naddress = 'a@example.com'\nqueue = 'sales'", "mailbox.a.queue: there is no [queue.sales]"),
+        ("[queue.'Big Sales']", 'queue."Big Sales": a name has'),
+        (
+            "[agent.ann]\naddress = 'Ann <ann@example.com>'",
+            "agent.ann.address: 'Ann <ann@example.com>' is not an address",
+        ),
+        ("[agent.ann]\naddress = 'support@localhost'", "agent.ann.address: an agent cannot be one of our mailboxes"),
+        (
+            MAILBOX + "[agent.bob]\naddress = 'ANN@example.com'",
+            "agent.bob.address: ANN@example.com is agent.ann's already",
+        ),
+        (
+            MAILBOX + "aliases = ['support@EXAMPLE.com']",
+            "mailbox.support.aliases: support@EXAMPLE.com is already served",
+        ),
+        (MAILBOX + "aliases = ['nonsense']", "mailbox.support.aliases: 'nonsense' is not an address"),
+        (
+            MAILBOX.replace("support@", "a-very-long-department@"),
+            "mailbox.support.address: 'a-very-long-department' is",
+        ),
+        (MAILBOX + IMAP + "security = 'none'", "mailbox.support.imap.security: none would send the password"),
+        (MAILBOX + IMAP + "port = 70000", "mailbox.support.imap.port: 70000 is no port"),
+        (MAILBOX + IMAP + "poll_seconds = 0", "mailbox.support.imap.poll_seconds: 0 is too small"),
+        (MAILBOX + IMAP + "after = 'move'\nmove_to = 'INBOX'", "mailbox.support.imap.move_to: is the folder"),
+        ("[outgoing.smtp]\nconnections = 0", "outgoing.smtp.connections: 0 is too small"),
+        ("[outgoing]\nretry_days = -1", "outgoing.retry_days: -1 is too small"),
+        ("[outgoing]\nretry_days = nan", "outgoing.retry_days: nan is no number"),
+        ("[smtp]\nlisten = ['2525']", "smtp.listen: '2525' is not HOST:PORT"),
+        ("[smtp]\nlisten = ['127.0.0.1:smtp']", "smtp.listen: '127.0.0.1:smtp' is not HOST:PORT"),
+        ("[smtp]\nlisten = ['127.0.0.1:²']", "smtp.listen: '127.0.0.1:²' is not HOST:PORT"),
+        ("[smtp]\nlisten = ['127.0.0.1:65536']", "smtp.listen: '127.0.0.1:65536' is not HOST:PORT"),
+        ("[tickets]\ndefault_type = 'riddle'", "tickets.default_type: riddle is none of question, incident"),
+        ("[tickets]\npriorities = ['low']", "tickets.default_priority: medium is none of low"),
+    ],
+)
+def test_what_does_not_fit_together_is_named_with_its_path(text: str, path: str) -> None:
+    assert error_of(text).startswith(path)
+
+
+scalars = st.text() | st.booleans() | st.integers() | st.floats() | st.datetimes() | st.just("5 MiB")
+lists = st.lists(scalars, max_size=3)
+TABLES = {
+    **{name: (name, kind) for name, kind in config.SECTIONS.items()},
+    "queue": ("queue.x", config.Queue),
+    "agent": ("agent.x", config.Agent),
+    "mailbox": ("mailbox.x", config.Mailbox),
+}
+
+
+def tables_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
+    """Tables with keys that are known or not, and values of every type."""
+    imap_table = st.deferred(lambda: tables_of(Imap))
+    keys = st.sampled_from([*(field.name for field in msgspec.structs.fields(kind)), "x", "a\nb"])
+    good = st.fixed_dictionaries({}, optional={"address": st.just("a@example.com"), "queue": st.just("support")})
+    junk = st.dictionaries(keys, scalars | lists | st.dictionaries(keys, scalars, max_size=2), max_size=3)
+    tables = st.builds(lambda first, second: {**first, **second}, good, junk)
+    if kind is config.Mailbox:
+        return st.builds(lambda table, imap_: {**table, "imap": imap_}, tables, imap_table) | tables
+    return tables
+
+
+def documents() -> st.SearchStrategy[dict[str, Any]]:
+    def document(name: str) -> st.SearchStrategy[dict[str, Any]]:
+        path, kind = TABLES[name]
+        table = tables_of(kind) | scalars | lists
+        return (st.builds(lambda key, value: {name: {key: value}}, st.just("x") | st.text(), table)
+                if path.endswith(".x") else table.map(lambda value: {name: value}))  # fmt: skip
+
+    return st.sampled_from(sorted(TABLES)).flatmap(document) | st.dictionaries(st.text(), scalars, max_size=2)
+
+
+@given(documents())
+def test_whatever_a_file_holds_is_a_configuration_or_one_line_of_error(data: dict[str, Any]) -> None:
+    try:
+        parse(data, Path("/etc/postroom"))
+    except ConfigError as error:
+        line = str(error)
+        assert line.isprintable(), line
+        assert re.match(r'([A-Za-z0-9_.\[\]-]|"([^"\\]|\\.)*")+: ', line), line
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "postroom.toml"
+    file.write_text("[smtp\n")
+    with pytest.raises(ConfigError, match=r"postroom\.toml: not valid TOML: .*line 1"):
+        load(str(file))
+    file.write_bytes(b"# \xff\n")
+    with pytest.raises(ConfigError, match=r"postroom\.toml: not valid TOML"):
+        load(str(file))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="absent: No such file or directory"):
+        load(str(tmp_path / "absent"))
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(str(tmp_path))
+
+
+def test_the_file_is_found_by_argument_then_environment_then_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("argument", "environment", "postroom"):
+        (tmp_path / f"{name}.toml").write_text(f"[tickets]\nprefix = '{name}-'\n")
+    environ = {"POSTROOM_CONFIG": str(tmp_path / "environment.toml")}
+    assert load("argument.toml", environ).tickets.prefix == "argument-"
+    assert load(None, environ).tickets.prefix == "environment-"
+    assert load(None, {}).tickets.prefix == "postroom-"
+
+
+def test_without_any_file_the_defaults_hold_and_nothing_leaves_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config, "SEARCH_PATH", ("postroom.toml",))
+    found = load(None, {})
+    assert found.store_url() == f"sqlite:///{tmp_path}/var/postroom.db"
+    assert found.smtp.listen == ("127.0.0.1:2525",)
+    assert found.outgoing.courier == "maildir"
+    assert {name: box.address for name, box in found.mailbox.items()} == {"support": "support@localhost"}
+    assert found.agent == {}
+
+
+def test_relative_paths_begin_at_the_files_folder(tmp_path: Path) -> None:
+    (tmp_path / "postroom.toml").write_text("[store]\nurl = 'sqlite:///mail.db'\n[outgoing]\nmaildir = '/srv/out'\n")
+    found = load(str(tmp_path / "postroom.toml"))
+    assert found.store_url() == f"sqlite:///{tmp_path}/mail.db"
+    assert found.resolve(found.keys.file) == tmp_path / "var/signing-keys"
+    assert found.resolve(found.outgoing.maildir) == Path("/srv/out")
+
+
+def test_a_size_is_octets_or_has_a_unit() -> None:
+    sizes = ("1000", "'1000 B'", "'1.5 KiB'", "'25 MiB'", "'2GiB'")
+    parsed = [parse(tomllib.loads(f"[smtp]\nmax_size = {size}"), Path()).smtp.max_size for size in sizes]
+    assert parsed == [1000, 1000, 1536, 25 * 2**20, 2 * 2**30]
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def imap(**changes: str) -> Imap:
+    return Imap(host="imap.example.com", user="support", **changes)
+
+
+def write_secret(path: Path, content: bytes = b"pass word\n", mode: int = 0o600) -> Path:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def secret(folder: Path, peer: Imap | SmartHost, environ: dict[str, str] | None = None) -> str:
+    return read_secret(Config(folder=folder), "mailbox.support.imap", peer, environ or {})
+
+
+def test_a_secret_is_read_from_a_file_beside_the_configuration(tmp_path: Path) -> None:
+    write_secret(tmp_path / "imap-password")
+    assert secret(tmp_path, imap(password_file="imap-password")) == "pass word"
+
+
+def test_a_secret_is_read_from_systemds_credentials_first(tmp_path: Path) -> None:
+    (tmp_path / "credentials").mkdir()
+    write_secret(tmp_path / "imap-password", b"from the folder")
+    write_secret(tmp_path / "credentials" / "imap-password", b"from systemd", 0o440)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert secret(tmp_path, imap(password_file="imap-password"), environ) == "from systemd"
+    assert secret(tmp_path, imap(password_file="imap-password")) == "from the folder"
+    absolute = imap(password_file=str(tmp_path / "imap-password"))
+    assert secret(tmp_path, absolute, environ) == "from the folder"
+
+
+def test_a_secret_is_read_from_the_environment(tmp_path: Path) -> None:
+    assert secret(tmp_path, imap(password_env="IMAP_PASSWORD"), {"IMAP_PASSWORD": "x y"}) == "x y"
+    with pytest.raises(ConfigError, match=r"^mailbox\.support\.imap\.password_env: \$IMAP_PASSWORD is not set$"):
+        secret(tmp_path, imap(password_env="IMAP_PASSWORD"))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+def test_a_secret_that_others_can_read_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+    file = write_secret(tmp_path / "imap-password", mode=mode)
+    with pytest.raises(ConfigError) as caught:
+        secret(tmp_path, imap(password_file="imap-password"))
+    assert str(caught.value) == f"mailbox.support.imap.password_file: others can read {file}; run: chmod 600 {file}"
+
+
+def test_a_secret_that_is_missing_empty_or_no_text_is_refused(tmp_path: Path) -> None:
+    write_secret(tmp_path / "empty", b"\n")
+    write_secret(tmp_path / "binary", b"\xff\xfe")
+    for name, reason in (("absent", "No such file"), ("empty", "is empty"), ("binary", "is not UTF-8")):
+        with pytest.raises(ConfigError, match=rf"^mailbox\.support\.imap\.password_file: .*{name}.*{reason}"):
+            secret(tmp_path, imap(password_file=name))
+
+
+def test_a_smarthost_without_a_user_needs_no_secret(tmp_path: Path) -> None:
+    assert secret(tmp_path, SmartHost()) == ""
+
+
+# ---------------------------------------------------------------- config.example.toml
+
+KEY_LINE = re.compile(r"#?([a-z_]+) = ")
+TABLE_LINE = re.compile(r"#?\[([a-z_.]+)\]")
+NO_DEFAULT = {
+    ("agent", "ann", "address"), ("mailbox", "support", "imap", "host"), ("mailbox", "support", "imap", "user"),
+    ("mailbox", "support", "imap", "password_file"),
+}  # fmt: skip
+
+
+def example_with_everything_on() -> dict[str, Any]:
+    lines = EXAMPLE.read_text("utf-8").splitlines()
+    enabled = [line[1:] if re.match(r"#[a-z\[]", line) else line for line in lines]
+    return tomllib.loads("\n".join(enabled))
+
+
+def test_the_example_as_it_stands_is_the_defaults() -> None:
+    assert parse(tomllib.loads(EXAMPLE.read_text("utf-8")), Path()) == Config()
+
+
+def test_the_example_with_every_line_on_shows_every_key_with_its_default() -> None:
+    data = example_with_everything_on()
+    parse(data, Path())
+    shown = dict(flatten(data))
+    wanted = {(section,): kind for section, kind in config.SECTIONS.items()}
+    wanted |= {("outgoing", "smtp"): SmartHost, ("queue", "support"): config.Queue, ("agent", "ann"): config.Agent}
+    wanted |= {("mailbox", "support"): config.Mailbox, ("mailbox", "support", "imap"): Imap}
+    expected: dict[tuple[str, ...], Any] = {}
+    for path, kind in wanted.items():
+        for field in msgspec.structs.fields(kind):
+            if (*path, field.name) not in wanted:
+                expected[*path, field.name] = field.default
+    assert shown.keys() == expected.keys()
+    standard = Config()
+    for path, value in shown.items():
+        if path in NO_DEFAULT:
+            continue
+        if path[:2] == ("mailbox", "support") and len(path) == 3:
+            default: Any = getattr(standard.mailbox["support"], path[2])
+        else:
+            default = expected[path]
+        if isinstance(default, config.Size):
+            value = parse({"smtp": {"max_size": value}}, Path()).smtp.max_size  # noqa: PLW2901
+        assert value == (list(default) if isinstance(default, tuple) else default), ".".join(path)
+
+
+def flatten(table: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    found: list[tuple[tuple[str, ...], Any]] = []
+    for key, value in table.items():
+        found += flatten(value, (*path, key)) if isinstance(value, dict) else [((*path, key), value)]
+    return found
+
+
+def test_every_key_of_the_example_has_a_line_of_why_above_it() -> None:
+    lines = EXAMPLE.read_text("utf-8").splitlines()
+    without = [line for above, line in pairwise(lines) if KEY_LINE.match(line) and not above.startswith("# ")]
+    assert without == []
+    assert sum(map(bool, map(KEY_LINE.match, lines))) > 80
+    assert {match[1] for match in map(TABLE_LINE.match, lines) if match} >= {
+        "store",
+        "agent.ann",
+        "mailbox.support.imap",
+    }
