@@ -1,0 +1,219 @@
+"""Is there a header block here: "From: … Sent: … To: … Subject: …", as mail programs put above a quoted mail?
+
+In any language of the table, bold or not, wrapped, double spaced, on one line, with or without a separator above it.
+A list such as "From: Berlin / To: Paris / Date: 3 May" in a customer's own words is none: it takes a subject or an
+address, and a sender.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from postroom.parsers.languages import HEADER_KINDS, header_labels, label_length, words
+from postroom.parsers.lines import plain
+
+MAX_LINES = 60  # lines of one block, wrapped lists of recipients among them
+_MAX_GAP = 2  # blank lines between two headers of a double-spaced block
+_MAX_WRAPPED = 25  # lines that one header may be wrapped over
+_MAX_NOTES_LINES = 14  # lines of a Lotus Notes heading
+
+_DATE_LIKE = re.compile(r"\d{1,4}[./-]\d{1,2}|(?:19|20|25)\d\d|\d{1,2}[:.h]\d\d|\d[年년月월]")
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderBlock:
+    """A block from line `start` up to, not including, line `end`; `values` by kind, as written."""
+
+    start: int
+    end: int
+    values: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def has_address(self) -> bool:
+        return "@" in self.values.get("sender", "") or "@" in self.values.get("to", "")
+
+
+def read_block(views: Sequence[str], start: int, *, announced: bool = False) -> HeaderBlock | None:
+    """The header block that begins at line `start`, or None.
+
+    `views` are viewed lines without quote marks. `announced`: a separator stands above it, so less will do.
+    """
+    if start >= len(views) or not views[start].strip():
+        return None
+    first = split_header(views[start])
+    if first is None:
+        return _read_unpunctuated(views, start) if announced else _read_notes(views, start)
+    if first[0] == "cc":
+        return None
+    block = _read_one_line(views, start) or _gather(views, start)
+    return block if _is_convincing(block, announced=announced) else None
+
+
+def split_header(seen: str) -> tuple[str, str] | None:
+    """The kind and the value of a header line in any language, or None: `*Von:* Ann` → `("sender", "Ann")`."""
+    line = plain(seen).lstrip("> -•·")
+    colon = line.find(":", 0, label_length() + 3)
+    if colon <= 0:
+        return None
+    kind = header_labels().get(line[:colon].strip(" *_.").casefold())
+    if kind is None and line[colon - 1] != ".":
+        return None
+    if kind is None:
+        kind = header_labels().get(line[:colon].strip(" *_").casefold())
+    return None if kind is None else (kind, line[colon + 1 :].strip(" *_|\t"))
+
+
+def _gather(views: Sequence[str], start: int) -> HeaderBlock:
+    values: dict[str, str] = {}
+    kind = ""
+    end, position = start, start
+    wrapped = gap = 0
+    while position < min(len(views), start + MAX_LINES):
+        line = views[position]
+        if not line.strip():
+            gap += 1
+            if gap > _MAX_GAP:
+                break
+        elif header := split_header(line):
+            if header[0] in values and header[0] != "cc":
+                break  # a second block follows the first
+            kind = header[0]
+            values.setdefault(kind, header[1])
+            end, wrapped, gap = position + 1, 0, 0
+        elif gap and not _header_soon(views, position):
+            break
+        else:
+            wrapped += 1
+            wraps = wrapped <= _MAX_WRAPPED and not gap and _is_wrapped(views, position, kind)
+            if not wraps and not (kind and _header_soon(views, position)):
+                break
+            values[kind] = f"{values.get(kind, '')} {line.strip()}".strip()
+            gap = 0
+            if wraps:
+                end = position + 1
+        position += 1
+    return HeaderBlock(start, end, _split_joined(values))
+
+
+def _is_wrapped(views: Sequence[str], position: int, kind: str) -> bool:
+    """Whether a line that is no header goes on a list of addresses: the value above it was wrapped."""
+    if kind not in ("to", "cc", "sender"):
+        return False
+    line = views[position].strip()
+    above = views[position - 1].rstrip() if position else ""
+    return above.endswith((";", ",", "<", "(")) or (line.startswith(("<", "[")) and "@" in line)
+
+
+def _header_soon(views: Sequence[str], position: int) -> bool:
+    """Whether the next line that is not blank, at most two further on, is a header."""
+    for line in views[position + 1 : position + 3]:
+        if line.strip():
+            return split_header(line) is not None
+    return False
+
+
+def _split_joined(values: dict[str, str]) -> dict[str, str]:
+    """Parts headers that stand in one line: `À : a@b.fr Objet : Facture`."""
+    parted = dict(values)
+    for kind, value in values.items():
+        if ":" not in value or kind == "subject":
+            continue
+        found = [match for match in _joined_labels().finditer(value) if match.start()]
+        for number, match in enumerate(found):
+            other = header_labels()[match[1].casefold()]
+            if other in parted:
+                continue
+            after = found[number + 1].start() if number + 1 < len(found) else len(value)
+            parted[other] = value[match.end() : after].strip(" *_|;")
+            parted[kind] = parted[kind][: match.start()].strip(" *_|;") if parted[kind] == value else parted[kind]
+    return parted
+
+
+def _read_one_line(views: Sequence[str], start: int) -> HeaderBlock | None:
+    """A block whose headers stand in one line: `From: A <a@b.org> Sent: Monday To: B Subject: Hello`."""
+    line = plain(views[start])
+    found = list(_joined_labels().finditer(line))
+    kinds = {header_labels()[match[1].casefold()] for match in found}
+    if len(kinds) < 3 or "sender" not in kinds or "@" not in line:
+        return None
+    values: dict[str, str] = {}
+    for number, match in enumerate(found):
+        after = found[number + 1].start() if number + 1 < len(found) else len(line)
+        kind = header_labels()[match[1].casefold()]
+        values.setdefault(kind, line[match.end() : after].strip(" *_|;"))
+    return HeaderBlock(start, start + 1, values)
+
+
+def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
+    kinds = block.values.keys() & {"sender", "date", "to", "subject"}
+    if announced:
+        return len(kinds) >= 2 or ("sender" in kinds and block.has_address)
+    if "sender" not in kinds or len(kinds) < 2:
+        return False
+    sender = block.values["sender"]
+    if len(kinds) >= 3 and "subject" in kinds:
+        return "date" in kinds or block.has_address
+    dated = _DATE_LIKE.search(block.values.get("date", "")) is not None
+    return "@" in sender and (dated or "subject" in kinds)
+
+
+def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
+    """The heading of Lotus Notes: name, date, then "To", "cc" and "Subject" on lines of their own.
+
+    It begins at the sender's line, which stands at most four lines above "To".
+    """
+    window = [plain(line).casefold() for line in views[start : start + _MAX_NOTES_LINES]]
+    to_line = next((n for n, line in enumerate(window[:6]) if n and _bare_kind(line) == "to"), None)
+    if to_line is None or not _DATE_LIKE.search(" ".join(window[:to_line])):
+        return None
+    labels = {_bare_kind(line): n for n, line in reversed(list(enumerate(window)))}
+    subject_line = labels.get("subject")
+    if subject_line is None or subject_line < to_line or "cc" not in labels:
+        return None
+    lines = [plain(line) for line in views[start : start + _MAX_NOTES_LINES]]
+    head = [line for line in lines[:to_line] if line]
+    after = next((n for n in range(subject_line + 1, len(lines)) if lines[n]), subject_line)
+    values = {
+        "sender": re.sub(r"(?i)^sent by:\s*", "", head[0]) if head else "",
+        "date": next((line for line in head if _DATE_LIKE.search(line)), ""),
+        "to": " ".join(line for line in lines[to_line + 1 : labels["cc"]] if line),
+        "cc": " ".join(line for line in lines[labels["cc"] + 1 : subject_line] if line),
+        "subject": lines[after] if after != subject_line else "",
+    }
+    return HeaderBlock(start, start + after + 1, values)
+
+
+def _bare_kind(folded: str) -> str | None:
+    if len(folded) > label_length() + 1:
+        return None
+    return header_labels().get(folded.rstrip(":").strip())
+
+
+def _read_unpunctuated(views: Sequence[str], start: int) -> HeaderBlock | None:
+    """The block of eM Client, below its separator: labels without colons, `From "Ann" <ann@example.org>`."""
+    values: dict[str, str] = {}
+    position = start
+    while position < min(len(views), start + len(HEADER_KINDS) + 3):
+        match = _leading_label().match(views[position].strip(" *_"))
+        if match is None:
+            break
+        values.setdefault(header_labels()[match[1].casefold()], match[2].strip())
+        position += 1
+    block = HeaderBlock(start, position, values)
+    return block if {"sender", "subject"} <= values.keys() and block.has_address else None
+
+
+@cache
+def _joined_labels() -> re.Pattern[str]:
+    alternatives = "|".join(map(re.escape, sorted(header_labels(), key=len, reverse=True)))
+    return re.compile(rf"(?<![^\W\d_])({alternatives})\s?:(?!//)\s?", re.IGNORECASE)
+
+
+@cache
+def _leading_label() -> re.Pattern[str]:
+    usual = set().union(*(words(kind) for kind in HEADER_KINDS))
+    alternatives = "|".join(map(re.escape, sorted(usual, key=len, reverse=True)))
+    return re.compile(rf"({alternatives})\s(.+)$", re.IGNORECASE)

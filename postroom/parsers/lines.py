@@ -1,0 +1,94 @@
+"""How does a line of a mail's text look to the patterns that judge it?
+
+Readers of replies split a text into lines and put whole lines into one pile or another, so that no word can get
+lost. They look at a *view* of each line: capped, in one normal form, without marks that only serve the layout.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+VIEW_LENGTH = 600  # characters; no intro line or header is longer, and patterns must not see what is
+_MAX_DEPTH = 40  # quote marks taken off a line; deeper is a torture test
+
+# Bidirectional controls, zero-width marks and soft hyphens: mail programs put them around names and dates.
+_INVISIBLE = dict.fromkeys(
+    [
+        0xAD,
+        0x61C,
+        0x200B,
+        0x200C,
+        0x200D,
+        0x200E,
+        0x200F,
+        *range(0x202A, 0x202F),
+        0x2060,
+        *range(0x2066, 0x206A),
+        0xFEFF,
+    ]
+)
+_PLAIN = {
+    **_INVISIBLE,
+    **dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000, 0x09], " "),
+    **{0x660 + digit: str(digit) for digit in range(10)},  # Arabic-Indic
+    **{0x6F0 + digit: str(digit) for digit in range(10)},  # Persian
+    **{0x966 + digit: str(digit) for digit in range(10)},  # Devanagari
+    **{0xE50 + digit: str(digit) for digit in range(10)},  # Thai
+    **{0xFF10 + digit: str(digit) for digit in range(10)},  # full width
+    0xFF1A: ":", 0xFE55: ":", 0xFF1C: "<", 0xFF1E: ">", 0x060C: ",", 0xFF0C: ",", 0x2019: "'", 0x02BC: "'",
+    0xFF08: "(", 0xFF09: ")",
+}  # fmt: skip
+_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&amp;", "&"))
+_LINK = re.compile(
+    r"\[([^\[\]]{0,200})\]\((?:mailto:|https?:)[^()\s]{0,400}\)|<mailto:[^<>\s]{0,200}>|\[mailto:([^\[\]\s]{0,200})\]"
+)
+_QUOTE = re.compile(r" {0,3}>")
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text without their ends; CRLF, LF and a bare CR end a line."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n")
+
+
+def view(line: str) -> str:
+    """A line as patterns see it: at most `VIEW_LENGTH` characters, NFC, ASCII digits and colons, plain blanks."""
+    seen = line[:VIEW_LENGTH]
+    if not seen.isascii():
+        seen = unicodedata.normalize("NFC", seen).translate(_PLAIN)
+    elif "\t" in seen:
+        seen = seen.replace("\t", " ")
+    if "&" in seen:
+        for entity, character in _ENTITIES:
+            seen = seen.replace(entity, character)
+    if "mailto:" in seen or "](" in seen:
+        seen = _LINK.sub(_unlink, seen)
+    return seen.rstrip()
+
+
+def _unlink(match: re.Match[str]) -> str:
+    if match[2] is not None:
+        return f"<{match[2]}>"
+    return match[1] or ""
+
+
+def quote_depth(seen: str) -> int:
+    """How often a viewed line is quoted: the number of `>` at its beginning."""
+    return unquote(seen)[0]
+
+
+def unquote(seen: str) -> tuple[int, str]:
+    """The quote depth of a viewed line, and the line without its marks and the blank after them."""
+    depth = position = 0
+    while depth < _MAX_DEPTH and (mark := _QUOTE.match(seen, position)):
+        depth, position = depth + 1, mark.end()
+    if not depth:
+        return 0, seen
+    return depth, seen[position:].removeprefix(" ")
+
+
+def plain(seen: str) -> str:
+    """A viewed line without emphasis (`*From:*`, `**Von:**`, `_`), blanks and table bars around it."""
+    return seen.strip(" *_|•").replace("**", "").replace("*", "") if seen else seen

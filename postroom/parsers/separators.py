@@ -1,0 +1,84 @@
+"""Is this line a separator: "-----Original Message-----", "Begin forwarded message:", "reply above this line"?"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from functools import cache
+
+from postroom.parsers.languages import pattern, words
+
+_MAX_LENGTH = 160  # characters of a separator
+_RULE = re.compile(r"[\s_=*·.•‐–—―─━-]{3,}$")
+_DASHES = re.compile(r"[\s>*_=~#+‐–—―─━-]*")
+_LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
+_TOBIT = re.compile(r"original message processed by david|originalnachricht verarbeitet von david")
+_MARKER_SIGNS = re.compile(r"##-|-##|#{3,}|-{2,}|={2,}|_{3,}|—|–{2}|\*{3,}|>{3,}|\^|↑|\[|\+{3,}|~{3,}")
+
+
+class Separator(Enum):
+    """What a separator line announces."""
+
+    ORIGINAL = "original"  # the mail that is answered
+    FORWARDED = "forwarded"  # a mail that is handed on
+    MARKER = "marker"  # write above this line: all below it is ours
+
+
+def read_separator(seen: str) -> Separator | None:
+    """What a viewed line without quote marks announces, or None where it is no separator."""
+    line = seen.strip()
+    if not line or len(line) > _MAX_LENGTH:
+        return None
+    if _is_marker(line):
+        return Separator.MARKER
+    dashed = line.lstrip(" *_>")[:1] in "-–—‐=_─━#~+" and line.rstrip(" *_")[-1:] in "-–—‐=_─━#~:+"
+    phrase = _phrase(line)
+    if not phrase or len(phrase) > 80:
+        return None
+    if phrase in words("forwarded") and (dashed or line.rstrip(" *_").endswith(":")):
+        # "Begin forwarded message:" stands without dashes; a bare "Forwarded:" is too little.
+        return Separator.FORWARDED if dashed or " " in phrase or len(phrase) > 12 else None
+    if _TOBIT.match(phrase):
+        return Separator.ORIGINAL
+    if not dashed:
+        return None
+    if phrase in words("original"):
+        return Separator.ORIGINAL
+    if _LOTUS.match(line):  # iNotes: -----"Ann" <ann@example.org> wrote: -----
+        return Separator.ORIGINAL if pattern("wrote").search(phrase) else _forwarded_by(phrase)
+    return _forwarded_by(phrase)
+
+
+def is_rule(seen: str) -> bool:
+    """Whether a line is only dashes, underscores or the like."""
+    return _RULE.match(seen.strip()) is not None
+
+
+def is_unannounced_separator(seen: str) -> bool:
+    """Whether a line names an original message without any dashes: a separator only above a header block."""
+    return _phrase(seen.strip()) in words("original")
+
+
+def _phrase(line: str) -> str:
+    begin = _DASHES.match(line)
+    inner = line[begin.end() if begin else 0 :].rstrip(" *_=~#:+‐–—―─━-")
+    return " ".join(inner.casefold().split())
+
+
+def _forwarded_by(phrase: str) -> Separator | None:
+    """`----- Forwarded by Ann/Acme on 01/02/2024 10:00 -----` of Lotus Notes; mailx' `----- Forwarded message from …`."""
+    return Separator.FORWARDED if _forwarded_prefix().match(phrase) else None
+
+
+def _is_marker(line: str) -> bool:
+    if len(line) > _MAX_LENGTH or not _MARKER_SIGNS.search(line):
+        return False
+    return pattern("above").search(line.casefold()) is not None
+
+
+@cache
+def _forwarded_prefix() -> re.Pattern[str]:
+    alternatives = "|".join(map(re.escape, sorted(words("forwarded"), key=len, reverse=True)))
+    return re.compile(
+        rf"(?:{alternatives})\s(?:by|from|von|par|da|por|door|av|af|от|przez|de|on|le|am|at)\s|forwarded by\s|weitergeleitet von\s|transféré par\s|reenviado por\s|inoltrato da\s|doorgestuurd door\s"
+    )
