@@ -54,12 +54,18 @@ class Intake:
         self._waiting: deque[_Submission] = deque()
         self._changed = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread: threading.Thread | None = None
         self.groups = 0  # committed since the start
 
     def start(self) -> None:
-        """Begin to commit."""
+        """Begin to commit, in a new thread."""
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def stop(self, timeout: float | None = None) -> None:
         """Finish what was submitted, then end; what comes later is refused as temporary.
@@ -69,7 +75,7 @@ class Intake:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join(timeout)
 
     def submit(self, deliveries: Sequence[NewInbound], also: Also | None = None) -> Future[list[Accepted]]:

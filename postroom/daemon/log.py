@@ -1,0 +1,168 @@
+"""What the daemon says of itself: one event a line, in the vocabulary of mail, as text or as JSON.
+
+What strangers wrote (addresses, names, errors that quote them) can end up in an event, so whatever the event: it stays
+one line, control characters are escaped, octets are counted rather than shown, and no secret appears.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from postroom import config
+
+MAX_VALUE = 300  # characters of one value; a mail's text has no place in a log
+MAX_FRAMES = 12  # the innermost of a traceback
+HIDDEN = "[hidden]"
+SECRET_KEYS = re.compile(r"password|passwd|secret|token|authorization|credential|body|content", re.IGNORECASE)
+SHORTEST_SECRET = 4  # characters; hiding anything shorter would only garble the log
+
+# A value that needs no quotes; the rest is written as a JSON string, whose escapes leave nothing of a control character.
+PLAIN = re.compile(r"[A-Za-z0-9_.:@/+*<>,\[\]-]+")
+
+
+def configure(settings: config.Log, secrets: Collection[str] = (), stream: TextIO | None = None) -> None:
+    """Log to `stream` (standard error) from now on; the libraries' warnings too, in the same form."""
+    level = getattr(logging, settings.level.upper())
+    render = _as_json if settings.format == "json" else _as_text
+    structlog.configure(
+        processors=[_Describe(secrets), render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_Lines(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_FromLibraries()]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    silent = logging.getLogger("mail.log")  # aiosmtpd's: it would write whole messages
+    silent.propagate, silent.disabled = False, True
+
+
+def masked(address: str) -> str:
+    """An address without what stands behind its `+`: that may be a signed token."""
+    local, at, domain = address.rpartition("@")
+    base, plus, _ = local.partition("+")
+    return f"{base}{plus}{'…' if plus else ''}{at}{domain}"
+
+
+class _Describe:
+    """Make an event's values fit to be seen: plain, short, without secrets; an exception in one line."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        described: EventDict = {
+            "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+            "level": method if method != "exception" else "error",
+            "event": self._value(event.pop("event", "")),
+        }
+        if name := getattr(logger, "name", ""):
+            described["logger"] = name
+        error = _exception(event.pop("exc_info", None))
+        for key, value in event.items():
+            described[str(key)] = HIDDEN if SECRET_KEYS.search(str(key)) and value else self._value(value)
+        if error is not None:
+            described["error"] = self._value(describe_error(error))
+            described["trace"] = _trace(error.__traceback__)
+        return described
+
+    def _value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, bytes | bytearray | memoryview):
+            return f"<{len(value)} octets>"
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._value(item) for item in list(value)[:MAX_FRAMES]]
+        if isinstance(value, dict):
+            return {
+                str(key): HIDDEN if SECRET_KEYS.search(str(key)) and item else self._value(item)
+                for key, item in value.items()
+            }
+        text = describe_error(value) if isinstance(value, BaseException) else str(value)
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
+
+
+def describe_error(error: BaseException) -> str:
+    """An exception's type and the first line of what it says: a database's second line quotes the values."""
+    words = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _exception(exc_info: Any) -> BaseException | None:
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    if isinstance(exc_info, tuple):
+        return exc_info[1] if isinstance(exc_info[1], BaseException) else None
+    return sys.exc_info()[1] if exc_info else None
+
+
+def _trace(trace: TracebackType | None) -> str:
+    """Where it happened, outermost first, in one line: `intake.py:90 _run > engine.py:53 write`."""
+    frames = traceback.extract_tb(trace)[-MAX_FRAMES:]
+    return " > ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames)
+
+
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return json.dumps(event, default=str)
+
+
+def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    at, level, words = event.pop("at"), event.pop("level"), event.pop("event")
+    if not re.fullmatch(r"[ -~]*", str(words)):
+        words = json.dumps(words)
+    pairs = "".join(f" {key}={_quoted(value)}" for key, value in event.items() if value is not None)
+    return f"{at} {level:<7} {words}{pairs}"
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) else json.dumps(value)
+    return json.dumps(value, default=str)
+
+
+class _Lines:
+    """Makes loggers that write lines, and that no full disk or closed terminal can hurt."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, *names: Any) -> _Line:
+        return _Line(self._stream, str(names[0]) if names else "")
+
+
+class _Line:
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(line + "\n")  # one write: threads' lines do not mix
+            self._stream.flush()
+
+    debug = info = warning = warn = error = critical = exception = fatal = log = msg
+
+
+class _FromLibraries(logging.Handler):
+    """Says what a library logs as an event of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger: FilteringBoundLogger = structlog.get_logger(record.name)
+        logger.log(record.levelno, record.getMessage().partition("\n")[0], exc_info=record.exc_info or None)

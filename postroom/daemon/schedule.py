@@ -1,0 +1,65 @@
+"""Housekeeping by the clock. Due times of mail and tickets live in tables; here is only what may be missed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy import text
+
+from postroom.config import Config
+from postroom.store import inbound
+from postroom.store.engine import Store
+
+OLDEST_PENDING = timedelta(minutes=15)  # a mail that waits longer is worth an operator's look
+CHECK_MINUTES = 5
+TIDY_HOURS = 6
+DISK_WARNING = 2  # times smtp.min_free_disk, where mail would be refused
+
+log = structlog.get_logger()
+
+
+class Schedule:
+    """Runs the jobs while it is started, each in a thread of the loop's."""
+
+    def __init__(self, config: Config, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._config = config
+        self._store = store
+        self._clock = clock
+        # A job that comes late still runs, once: the library's default forgets it after a second.
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        self._scheduler.add_job(self.watch, "interval", minutes=CHECK_MINUTES)
+        if store.is_sqlite:
+            self._scheduler.add_job(self.tidy, "interval", hours=TIDY_HOURS)
+
+    def start(self) -> None:
+        """Begin; needs the running event loop."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Start nothing more. A job that runs is short and ends by itself."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def watch(self) -> None:
+        """Warn of what will become trouble: mail that nobody processes, a disk that fills."""
+        with self._store.read() as connection:
+            oldest = inbound.oldest_pending(connection)
+        if oldest and self._clock() - oldest > OLDEST_PENDING:
+            log.warning("mail waits unprocessed", since=oldest.isoformat(timespec="seconds"))
+        if self._store.path:
+            free = shutil.disk_usage(self._store.path.parent).free
+            if free < DISK_WARNING * self._config.smtp.min_free_disk:
+                log.warning("disk fills", free=free, refused_below=int(self._config.smtp.min_free_disk))
+
+    def tidy(self) -> None:
+        """Give the write-ahead log back to the disk, and the query planner its statistics."""
+        with self._store.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text("PRAGMA optimize"))
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
