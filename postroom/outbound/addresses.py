@@ -1,0 +1,76 @@
+"""The addresses and Message-IDs that we sign, and which addresses we may write to."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from postroom.threading.tokens import Role, Signer
+
+MAX_ADDRESS = 254  # octets of an address in a path (RFC 5321 §4.5.3.1.3, less the angle brackets)
+MAX_LOCAL_PART = 64  # octets (RFC 5321 §4.5.3.1.1)
+MAX_DOMAIN = 253  # octets
+NO_TICKET = 0  # stands in a Message-ID's token where the mail is about no ticket
+THREAD_ROOT = 0  # the nonce of a Message-ID that is never sent: the root of a ticket's thread at its agents'
+
+LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u00a1-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]+")
+LABEL = r"(?!-)[A-Za-z0-9_\-\u00a1-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]{1,63}(?<!-)"
+DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+DOT_ATOM = re.compile(r"[^.]+(?:\.[^.]+)*")
+# what may stand in a Message-ID that we name; wide enough for what is met, and no blank, bracket or control
+MESSAGE_ID = re.compile(r"[^\s<>\x00-\x20\x7f-\uffff]{1,480}@[^\s<>\x00-\x20\x7f-\uffff]{1,480}")
+
+
+def reply_address(
+    signer: Signer, mailbox: str, ticket: int, role: Role, expires: datetime, agent: int | None = None
+) -> str:
+    """`local+<token>@domain`: a mail to it joins ticket number `ticket`, in that role."""
+    return _tagged(mailbox, signer.reply(ticket, role, expires, agent))
+
+
+def bounce_address(signer: Signer, mailbox: str, delivery: int) -> str:
+    """`local+<token>@domain`: the envelope sender of the delivery with that key."""
+    return _tagged(mailbox, signer.bounce(delivery))
+
+
+def message_id(signer: Signer, mailbox: str, ticket: int, nonce: int) -> str:
+    """A Message-ID of ours, bare; its left side is the token itself. `nonce` has 32 bits."""
+    return f"{signer.message_id(ticket, nonce)}@{domain_of(mailbox)}"
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address, in lower case."""
+    return address.rpartition("@")[2].lower()
+
+
+def is_sendable(address: str) -> bool:
+    """Whether mail can be sent to that addr-spec as it stands.
+
+    Narrower than RFC 5322 §3.4.1: no quoted local part, no comment, no domain literal. Those are met in
+    attacks, hardly ever in mail.
+    """
+    local, at, domain = address.rpartition("@")
+    return bool(
+        at
+        and LOCAL_PART.fullmatch(local)
+        and DOMAIN.fullmatch(domain)
+        and len(local.encode()) <= MAX_LOCAL_PART
+        and len(domain.encode()) <= MAX_DOMAIN
+        and len(address.encode()) <= MAX_ADDRESS
+    )
+
+
+def as_written(address: str) -> str:
+    """The address as it stands in a header or an envelope: dots where no atom may have them are quoted."""
+    local, _, domain = address.rpartition("@")
+    return address if DOT_ATOM.fullmatch(local) else f'"{local}"@{domain}'
+
+
+def is_message_id(text: str) -> bool:
+    """Whether a bare Message-ID can stand in a header of ours."""
+    return bool(MESSAGE_ID.fullmatch(text))
+
+
+def _tagged(mailbox: str, token: str) -> str:
+    local, _, domain = mailbox.rpartition("@")
+    return f"{local}+{token}@{domain.lower()}"

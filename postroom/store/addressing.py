@@ -1,0 +1,87 @@
+"""Who is to be told of a ticket, and what is known of them: the queries behind outgoing mail, each one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, exists, select
+from sqlalchemy.orm import aliased
+
+from postroom.store.tables import Agent, Attachment, Delivery, Message, Participant, RawMail, Ticket
+
+REACHED = ("confirmation", "reply")  # what a requester gets first of us
+NOT_SENT = ("suppressed", "failed", "cancelled")
+
+_earlier = aliased(Ticket)
+_case: Select[Any] = select(
+    Ticket.id, Ticket.number, Ticket.ref, Ticket.subject, Ticket.status, Ticket.priority, Ticket.queue, Ticket.mailbox,
+    Ticket.requester, Ticket.contact_name, Ticket.submitter_name, Ticket.assigned_to, Ticket.first_responded_at,
+    Ticket.resolution_summary, Ticket.email_message_id,
+    # a From alone makes nobody known, or the second forged mail would be trusted: an agent has answered him
+    exists().where(
+        _earlier.requester == Ticket.requester, _earlier.id < Ticket.id, _earlier.first_responded_at.is_not(None)
+    ).label("is_known"),
+    exists().where(Delivery.ticket_id == Ticket.id, Delivery.purpose == "confirmation").label("is_confirmed"),
+    exists().where(
+        Delivery.ticket_id == Ticket.id, Delivery.recipient == Ticket.requester, Delivery.purpose.in_(REACHED),
+        Delivery.state.not_in(NOT_SENT),
+    ).label("is_reached"),
+).where(Ticket.id == bindparam("ticket_id"))  # fmt: skip
+_agents: Select[Any] = (
+    select(Agent.id, Agent.name, Agent.title, Agent.address, Agent.queues).where(Agent.active).order_by(Agent.id)
+)
+_message = select(Message.__table__).where(Message.id == bindparam("message_id"))
+_last_of_customer = (
+    select(Message.__table__)
+    .where(Message.ticket_id == bindparam("ticket_id"), Message.author_type == "user", Message.visibility == "public")
+    .order_by(Message.id.desc()).limit(1)
+)  # fmt: skip
+_files: Select[Any] = (
+    select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part)
+    .where(Attachment.message_id == bindparam("message_id")).order_by(Attachment.id)
+)  # fmt: skip
+_participants: Select[Any] = (
+    select(Participant.address, Participant.name)
+    .where(Participant.ticket_id == bindparam("ticket_id"), Participant.agreed, Participant.role != "agent")
+    .order_by(Participant.address)
+)  # fmt: skip
+
+
+def case(connection: Connection, ticket_id: int) -> Row[Any]:
+    """The ticket as far as mail about it needs it, with `is_known`, `is_confirmed` and `is_reached`.
+
+    Known: an agent has answered an earlier ticket of this requester. Confirmed: a confirmation was decided on.
+    Reached: the requester was sent a confirmation or a reply about this ticket.
+    """
+    return connection.execute(_case, {"ticket_id": ticket_id}).one()
+
+
+def agents(connection: Connection) -> Sequence[Row[Any]]:
+    """Everyone who answers now: id, name, title, address, queues."""
+    return connection.execute(_agents).all()
+
+
+def message(connection: Connection, message_id: int) -> Row[Any]:
+    """One message's row."""
+    return connection.execute(_message, {"message_id": message_id}).one()
+
+
+def last_of_customer(connection: Connection, ticket_id: int) -> Row[Any] | None:
+    """The customer's last public message on a ticket, the one that an answer answers."""
+    return connection.execute(_last_of_customer, {"ticket_id": ticket_id}).one_or_none()
+
+
+def files(connection: Connection, message_id: int) -> Sequence[Row[Any]]:
+    """A message's files: filename, size in octets, content_type, part."""
+    return connection.execute(_files, {"message_id": message_id}).all()
+
+
+def participants(connection: Connection, ticket_id: int) -> Sequence[Row[Any]]:
+    """Who takes part and was agreed to, without agents: address, name."""
+    return connection.execute(_participants, {"ticket_id": ticket_id}).all()
+
+
+def raw_mail(connection: Connection, digest: str) -> bytes:
+    """The bytes of a mail."""
+    return connection.execute(select(RawMail.content).where(RawMail.digest == digest)).scalar_one()

@@ -1,0 +1,316 @@
+"""The outbox: mail going out, one row for each recipient, its bytes frozen.
+
+    pending → sending → sent
+                      → retry → sending …
+                      → failed
+    pending, retry → cancelled; suppressed never was on its way
+
+A claim is a lease: the caller commits it before it connects anywhere. `in_doubt_at` is committed before the
+peer can have taken the mail; where it is still set after a crash, nobody knows whether the peer did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, or_, select, update
+
+from postroom.store.engine import insert
+from postroom.store.tables import Delivery, Event, RawMail, ThreadRef
+
+IN_DOUBT = "in doubt after a crash: automatic mail is not sent twice"
+WAITING = ("pending", "retry")
+CLAIM_SIZE_MAX = 32 << 20  # octets of mail that one claim loads, beyond its first
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A mail for one recipient; without bytes where it was suppressed."""
+
+    key: int  # random, 63 bits
+    ticket_id: int | None
+    message_id: int | None  # the row of the message that it carries or is about
+    purpose: str
+    automatic: bool
+    mailbox: str | None
+    recipient: str
+    created_at: datetime
+    subject: str = ""
+    envelope_sender: str = ""
+    email_message_id: str | None = None
+    digest: str | None = None  # SHA-256 of `raw`, hex
+    raw: bytes | None = field(default=None, repr=False)
+    suppressed: str | None = None  # why it is not sent
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this worker may attempt until its lease ends."""
+
+    id: int
+    key: int
+    ticket_id: int | None
+    purpose: str
+    automatic: bool
+    mailbox: str | None
+    recipient: str
+    envelope_sender: str
+    email_message_id: str | None
+    attempts: int  # this one counted
+    created_at: datetime
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt came to."""
+
+    id: int
+    state: str  # sent, retry, failed, pending (given back: the attempt does not count)
+    reason: str | None = None
+    next_attempt_at: datetime | None = None
+
+
+def enqueue(connection: Connection, mails: Sequence[NewDelivery]) -> None:
+    """Put mails into the outbox, index their Message-IDs for threading, and note them on their tickets."""
+    raws = {m.digest: {"digest": m.digest, "size": len(m.raw), "content": m.raw} for m in mails if m.raw is not None}
+    if raws:
+        connection.execute(insert(connection, RawMail).on_conflict_do_nothing(), list(raws.values()))
+    connection.execute(insert(connection, Delivery), [_row(mail) for mail in mails])
+    told = [m for m in mails if m.ticket_id is not None and m.suppressed is None]
+    refs = {(m.email_message_id, m.ticket_id) for m in told if m.email_message_id}
+    if refs:
+        rows = [{"ref": ref, "ticket_id": ticket_id, "kind": "message"} for ref, ticket_id in sorted(refs)]
+        connection.execute(insert(connection, ThreadRef).on_conflict_do_nothing(), rows)
+    if told:
+        connection.execute(insert(connection, Event), [_enqueued(mail) for mail in told])
+
+
+def _row(m: NewDelivery) -> dict[str, Any]:
+    return {
+        "key": m.key, "ticket_id": m.ticket_id, "message_id": m.message_id, "purpose": m.purpose,
+        "automatic": m.automatic, "mailbox": m.mailbox, "recipient": m.recipient, "envelope_sender": m.envelope_sender,
+        "email_message_id": m.email_message_id, "digest": m.digest, "subject": m.subject, "attempts": 0,
+        "state": "suppressed" if m.suppressed else "pending", "reason": m.suppressed, "created_at": m.created_at,
+    }  # fmt: skip
+
+
+def _enqueued(m: NewDelivery) -> dict[str, Any]:
+    detail = {"purpose": m.purpose, "recipient": m.recipient, "messageId": m.email_message_id}
+    return {
+        "ticket_id": m.ticket_id,
+        "at": m.created_at,
+        "actor": "postroom",
+        "event": "enqueued",
+        "detail": detail,
+    }
+
+
+def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int) -> list[Claimed]:
+    """Take up to `limit` deliveries that are due, oldest first, with their bytes; the caller commits before sending.
+
+    People's mail comes before automatic mail. Of mails whose bytes are more than CLAIM_SIZE_MAX in all, the first ones.
+    """
+    due = or_(Delivery.state == "pending", and_(Delivery.state == "retry", Delivery.next_attempt_at <= now))
+    query = (
+        select(Delivery.id, RawMail.size).join(RawMail, RawMail.digest == Delivery.digest).where(due)
+        .order_by(Delivery.automatic, Delivery.id).limit(limit).with_for_update(skip_locked=True, of=Delivery)
+    )  # fmt: skip
+    ids: list[int] = []
+    room = CLAIM_SIZE_MAX
+    for id_, size in connection.execute(query):
+        room -= size
+        if ids and room < 0:
+            break
+        ids.append(id_)
+    if not ids:
+        return []
+    connection.execute(
+        update(Delivery).where(Delivery.id.in_(ids)).values(
+            state="sending", attempts=Delivery.attempts + 1, claimed_by=worker, claimed_until=now + lease,
+            in_doubt_at=None, next_attempt_at=None,
+        )
+    )  # fmt: skip
+    d = Delivery
+    loaded: Select[Any] = (
+        select(d.id, d.key, d.ticket_id, d.purpose, d.automatic, d.mailbox, d.recipient, d.envelope_sender,
+               d.email_message_id, d.attempts, d.created_at, RawMail.content)
+        .join(RawMail, RawMail.digest == d.digest).where(d.id.in_(ids)).order_by(d.automatic, d.id)
+    )  # fmt: skip
+    return [Claimed(*row) for row in connection.execute(loaded)]
+
+
+def mark_in_doubt(connection: Connection, worker: str, ids: Sequence[int], now: datetime) -> set[int]:
+    """Note that from now on the peer may have taken these; those that are still this worker's to send."""
+    marked = connection.execute(
+        update(Delivery).where(Delivery.id.in_(ids), Delivery.state == "sending", Delivery.claimed_by == worker)
+        .values(in_doubt_at=now).returning(Delivery.id)
+    )  # fmt: skip
+    return set(marked.scalars())
+
+
+def renew(connection: Connection, worker: str, ids: Sequence[int], until: datetime) -> None:
+    """Hold the lease on these for longer."""
+    connection.execute(
+        update(Delivery).where(Delivery.id.in_(ids), Delivery.state == "sending", Delivery.claimed_by == worker)
+        .values(claimed_until=until)
+    )  # fmt: skip
+
+
+def settle(connection: Connection, worker: str, outcomes: Sequence[Outcome], now: datetime) -> list[Outcome]:
+    """Write what attempts came to, and note on their tickets what was sent and what failed; those that were written.
+
+    One whose lease ran out and that another took, or that was settled meanwhile by a bounce, stays as it is.
+    """
+    ours = select(
+        Delivery.id, Delivery.ticket_id, Delivery.purpose, Delivery.recipient, Delivery.email_message_id
+    ).where(Delivery.id.in_([o.id for o in outcomes]), Delivery.state == "sending", Delivery.claimed_by == worker)
+    held = {row.id: row for row in connection.execute(ours.with_for_update())}
+    written = [o for o in outcomes if o.id in held]
+    if not written:
+        return []
+    connection.execute(_settle, [
+        {"row_id": o.id, "new_state": o.state, "new_reason": o.reason, "new_next": o.next_attempt_at,
+         "new_sent": now if o.state == "sent" else None, "new_attempts": -1 if o.state == "pending" else 0}
+        for o in written
+    ])  # fmt: skip
+    events = [
+        _event(held[o.id], o.state, now, o.reason)
+        for o in written
+        if o.state in ("sent", "failed") and held[o.id].ticket_id is not None
+    ]
+    if events:
+        connection.execute(insert(connection, Event), events)
+    return written
+
+
+_settle = (
+    update(Delivery).where(Delivery.__table__.c.id == bindparam("row_id")).values(
+        state=bindparam("new_state"), reason=bindparam("new_reason"), next_attempt_at=bindparam("new_next"),
+        sent_at=bindparam("new_sent"), attempts=Delivery.attempts + bindparam("new_attempts"),
+        claimed_by=None, claimed_until=None, in_doubt_at=None,
+    )
+)  # fmt: skip
+
+
+def recover(connection: Connection, now: datetime, alone: bool) -> tuple[int, int]:
+    """Free what a dead daemon had claimed: how many are tried again, and how many failed because nobody knows.
+
+    `alone`: no other daemon lives, so every claim is a dead one's; else those whose lease ran out. People's
+    mail goes out again with identical bytes; automatic mail that may have gone out does not.
+    """
+    dead = Delivery.state == "sending"
+    if not alone:
+        dead = and_(dead, Delivery.claimed_until < now)
+    unknown = and_(Delivery.in_doubt_at.is_not(None), Delivery.automatic)
+    freed = connection.execute(
+        update(Delivery).where(dead).values(
+            state=case((unknown, "failed"), else_="pending"), reason=case((unknown, IN_DOUBT), else_=Delivery.reason),
+            claimed_by=None, claimed_until=None, next_attempt_at=None,
+        ).returning(Delivery.id, Delivery.state, Delivery.ticket_id, Delivery.purpose, Delivery.recipient, Delivery.email_message_id)
+    ).all()  # fmt: skip
+    failed = [row for row in freed if row.state == "failed"]
+    events = [_event(row, "failed", now, IN_DOUBT) for row in failed if row.ticket_id is not None]
+    if events:
+        connection.execute(insert(connection, Event), events)
+    return len(freed) - len(failed), len(failed)
+
+
+def next_due(connection: Connection) -> datetime | None:
+    """When the next retry is due; None where nothing waits for its time."""
+    query = select(func.min(Delivery.next_attempt_at)).where(Delivery.state == "retry")
+    return connection.execute(query).scalar_one_or_none()
+
+
+def fail_delivered(connection: Connection, id_: int, reason: str, now: datetime) -> bool:
+    """Let a delivery count as failed, because word of it came back; False where it had failed before."""
+    query = update(Delivery).where(Delivery.id == id_, Delivery.state.not_in(("failed", "suppressed")))
+    row = connection.execute(
+        query.values(state="failed", reason=reason, claimed_by=None, claimed_until=None, next_attempt_at=None)
+        .returning(Delivery.id, Delivery.ticket_id, Delivery.purpose, Delivery.recipient, Delivery.email_message_id)
+    ).one_or_none()  # fmt: skip
+    if row is None:
+        return False
+    note(connection, row, "undelivered", now, reason)
+    return True
+
+
+def note(connection: Connection, delivery: Any, event: str, now: datetime, reason: str | None) -> None:
+    """Add a line about a delivery to its ticket's activity."""
+    if delivery.ticket_id is not None:
+        connection.execute(insert(connection, Event), [_event(delivery, event, now, reason)])
+
+
+def _event(delivery: Any, event: str, now: datetime, reason: str | None) -> dict[str, Any]:
+    detail = {"purpose": delivery.purpose, "recipient": delivery.recipient, "messageId": delivery.email_message_id}
+    if reason:
+        detail["reason"] = reason
+    return {"ticket_id": delivery.ticket_id, "at": now, "actor": "postroom", "event": event, "detail": detail}
+
+
+def by_key(connection: Connection, key: int) -> Row[Any] | None:
+    """The delivery with that key."""
+    return connection.execute(select(Delivery.__table__).where(Delivery.key == key)).one_or_none()
+
+
+def by_message_id(connection: Connection, message_id: str) -> Sequence[Row[Any]]:
+    """The deliveries that bear that Message-ID: one for each recipient of the mail."""
+    query = select(Delivery.__table__).where(Delivery.email_message_id == message_id).order_by(Delivery.id)
+    return connection.execute(query).all()
+
+
+def get(connection: Connection, id_: int) -> Row[Any] | None:
+    """One delivery's row, without its bytes."""
+    return connection.execute(select(Delivery.__table__).where(Delivery.id == id_)).one_or_none()
+
+
+def find(
+    connection: Connection, state: str | None = None, ticket_id: int | None = None, limit: int | None = None
+) -> Sequence[Row[Any]]:
+    """Rows of deliveries, newest first, without their bytes."""
+    query = select(Delivery.__table__).order_by(Delivery.id.desc())
+    if state:
+        query = query.where(Delivery.state == state)
+    if ticket_id is not None:
+        query = query.where(Delivery.ticket_id == ticket_id)
+    return connection.execute(query.limit(limit) if limit else query).all()
+
+
+def raw(connection: Connection, id_: int) -> bytes | None:
+    """The exact bytes of a delivery; None where it was suppressed before it had any."""
+    query = select(RawMail.content).join(Delivery, Delivery.digest == RawMail.digest).where(Delivery.id == id_)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def retry(connection: Connection, id_: int) -> bool:
+    """Send a failed, cancelled or waiting delivery now, because a person says so; False where it cannot be."""
+    result = connection.execute(
+        update(Delivery)
+        .where(Delivery.id == id_, Delivery.state.in_(("failed", "cancelled", "retry")), Delivery.digest.is_not(None))
+        .values(state="pending", attempts=0, reason=None, next_attempt_at=None, in_doubt_at=None)
+    )
+    return bool(result.rowcount)
+
+
+def cancel(connection: Connection, id_: int, reason: str) -> bool:
+    """Never send a delivery that waits; False where it is on its way, or was."""
+    result = connection.execute(
+        update(Delivery).where(Delivery.id == id_, Delivery.state.in_(WAITING))
+        .values(state="cancelled", reason=reason, next_attempt_at=None)
+    )  # fmt: skip
+    return bool(result.rowcount)
+
+
+def count_by_state(connection: Connection) -> dict[str, int]:
+    """How many deliveries are in each state."""
+    rows = connection.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def oldest_waiting(connection: Connection) -> datetime | None:
+    """When the oldest delivery that is not settled was enqueued."""
+    query = select(func.min(Delivery.created_at)).where(Delivery.state.in_(("pending", "sending", "retry")))
+    return connection.execute(query).scalar_one_or_none()
