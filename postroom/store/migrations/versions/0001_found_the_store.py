@@ -1,0 +1,302 @@
+"""Found the store."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+
+KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts only INTEGER PRIMARY KEY by itself
+TIME = sa.DateTime(timezone=True)
+JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+
+
+def upgrade() -> None:
+    """Make every table."""
+    _tickets()
+    _mail()
+    _rest()
+    if op.get_bind().dialect.name != "sqlite":  # there it is part of the table, since nothing can be added to one
+        op.create_foreign_key("fk_inbound_email_message_id", "inbound_email", "message", ["message_id"], ["id"])
+
+
+def _tickets() -> None:
+    op.create_table(
+        "raw_mail",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("size", KEY, nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_raw_mail"),
+    )
+    op.create_table(
+        "agent",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("queues", JSON, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_agent"),
+        sa.UniqueConstraint("address", name="uq_agent_address"),
+        sa.UniqueConstraint("name", name="uq_agent_name"),
+    )
+    op.create_table(
+        "ticket",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("number", KEY, nullable=False),
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("normal_subject", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("ticket_type", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("submitter_name", sa.Text(), nullable=False),
+        sa.Column("submitter_email", sa.Text(), nullable=False),
+        sa.Column("email_message_id", sa.Text(), nullable=True),
+        sa.Column("email_thread_id", sa.Text(), nullable=True),
+        sa.Column("mailbox", sa.Text(), nullable=True),
+        sa.Column("queue", sa.Text(), nullable=False),
+        sa.Column("requester", sa.Text(), nullable=False),
+        sa.Column("contact_name", sa.Text(), nullable=True),
+        sa.Column("contact_email", sa.Text(), nullable=True),
+        sa.Column("contact_phone", sa.Text(), nullable=True),
+        sa.Column("client", sa.Text(), nullable=True),
+        sa.Column("site", sa.Text(), nullable=True),
+        sa.Column("support_contract", sa.Text(), nullable=True),
+        sa.Column("affected_asset", sa.Text(), nullable=True),
+        sa.Column("related_system", sa.Text(), nullable=True),
+        sa.Column("suppliers", JSON, nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Text(), nullable=False),
+        sa.Column("severity", sa.Text(), nullable=True),
+        sa.Column("assigned_to", KEY, nullable=True),
+        sa.Column("further_users", JSON, nullable=False),
+        sa.Column("escalated_to", sa.Text(), nullable=True),
+        sa.Column("triage_notes", sa.Text(), nullable=True),
+        sa.Column("estimated_hours", sa.Float(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("updated_at", TIME, nullable=False),
+        sa.Column("first_responded_at", TIME, nullable=True),
+        sa.Column("resolved_at", TIME, nullable=True),
+        sa.Column("closed_at", TIME, nullable=True),
+        sa.Column("follow_up_at", TIME, nullable=True),
+        sa.Column("action_required_at", TIME, nullable=True),
+        sa.Column("sla_due_at", TIME, nullable=True),
+        sa.Column("resolution_summary", sa.Text(), nullable=True),
+        sa.Column("resolution_code", sa.Text(), nullable=True),
+        sa.Column("root_cause", sa.Text(), nullable=True),
+        sa.Column("satisfaction_rating", sa.Integer(), nullable=True),
+        sa.Column("satisfaction_notes", sa.Text(), nullable=True),
+        sa.Column("tags", JSON, nullable=False),
+        sa.Column("merged_into", KEY, nullable=True),
+        sa.Column("custom_fields", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_ticket"),
+        sa.ForeignKeyConstraint(["assigned_to"], ["agent.id"], name="fk_ticket_assigned_to"),
+        sa.ForeignKeyConstraint(["merged_into"], ["ticket.id"], name="fk_ticket_merged_into"),
+        sa.UniqueConstraint("number", name="uq_ticket_number"),
+        sa.UniqueConstraint("ref", name="uq_ticket_ref"),
+    )
+    op.create_index("ix_ticket_assigned_to", "ticket", ["assigned_to"])
+    op.create_index("ix_ticket_email_thread_id", "ticket", ["email_thread_id"])
+    op.create_index("ix_ticket_requester", "ticket", ["requester"])
+    op.create_index("ix_ticket_status_id", "ticket", ["status", "id"])
+    op.create_table(
+        "ticket_link",
+        sa.Column("ticket_id", KEY, nullable=False),
+        sa.Column("other_id", KEY, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket_id", "other_id", "kind", name="pk_ticket_link"),
+        sa.ForeignKeyConstraint(["other_id"], ["ticket.id"], name="fk_ticket_link_other_id"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_ticket_link_ticket_id"),
+    )
+    op.create_table(
+        "participant",
+        sa.Column("ticket_id", KEY, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("agreed", sa.Boolean(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("ticket_id", "address", name="pk_participant"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_participant_ticket_id"),
+    )
+    op.create_table(
+        "thread_ref",
+        sa.Column("ref", sa.Text(), nullable=False),
+        sa.Column("ticket_id", KEY, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("ref", "ticket_id", name="pk_thread_ref"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_thread_ref_ticket_id"),
+    )
+    op.create_index("ix_thread_ref_ticket_id", "thread_ref", ["ticket_id"])
+    op.create_table(
+        "event",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("ticket_id", KEY, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("detail", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_event"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_event_ticket_id"),
+    )
+    op.create_index("ix_event_ticket_id", "event", ["ticket_id"])
+
+
+def _mail() -> None:
+    sqlite = op.get_bind().dialect.name == "sqlite"
+    circle = [sa.ForeignKeyConstraint(["message_id"], ["message.id"], name="fk_inbound_email_message_id")]
+    op.create_table(
+        "inbound_email",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("mailbox", sa.Text(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("size", KEY, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=True),
+        sa.Column("peer", JSON, nullable=False),
+        sa.Column("received_at", TIME, nullable=False),
+        sa.Column("archive", sa.Boolean(), nullable=False),
+        sa.Column("quiet", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", TIME, nullable=True),
+        sa.Column("claimed_by", sa.Text(), nullable=True),
+        sa.Column("claimed_until", TIME, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("decision", JSON, nullable=True),
+        sa.Column("ticket_id", KEY, nullable=True),
+        sa.Column("message_id", KEY, nullable=True),
+        sa.Column("duplicate_of", KEY, nullable=True),
+        sa.Column("processed_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_inbound_email"),
+        sa.ForeignKeyConstraint(["digest"], ["raw_mail.digest"], name="fk_inbound_email_digest"),
+        sa.ForeignKeyConstraint(["duplicate_of"], ["inbound_email.id"], name="fk_inbound_email_duplicate_of"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_inbound_email_ticket_id"),
+        sa.UniqueConstraint("mailbox", "recipient", "digest", name="uq_inbound_email_mailbox_recipient_digest"),
+        *(circle if sqlite else []),
+    )
+    op.create_index("ix_inbound_email_digest", "inbound_email", ["digest"])
+    op.create_index("ix_inbound_email_state_id", "inbound_email", ["state", "id"])
+    op.create_index("ix_inbound_email_ticket_id", "inbound_email", ["ticket_id"])
+    op.create_table(
+        "imap_message",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("folder", sa.Text(), nullable=False),
+        sa.Column("uidvalidity", KEY, nullable=False),
+        sa.Column("uid", KEY, nullable=False),
+        sa.Column("inbound_id", KEY, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_imap_message"),
+        sa.ForeignKeyConstraint(["inbound_id"], ["inbound_email.id"], name="fk_imap_message_inbound_id"),
+        sa.UniqueConstraint(
+            "account", "folder", "uidvalidity", "uid", name="uq_imap_message_account_folder_uidvalidity_uid"
+        ),
+    )
+    op.create_table(
+        "message",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("ticket_id", KEY, nullable=False),
+        sa.Column("inbound_id", KEY, nullable=True),
+        sa.Column("digest", sa.String(64), nullable=True),
+        sa.Column("email_message_id", sa.Text(), nullable=True),
+        sa.Column("references", JSON, nullable=False),
+        sa.Column("content_key", sa.Text(), nullable=True),
+        sa.Column("author_type", sa.Text(), nullable=False),
+        sa.Column("author_address", sa.Text(), nullable=False),
+        sa.Column("author_name", sa.Text(), nullable=False),
+        sa.Column("visibility", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("flags", JSON, nullable=False),
+        sa.Column("timestamp", TIME, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_message"),
+        sa.ForeignKeyConstraint(["digest"], ["raw_mail.digest"], name="fk_message_digest"),
+        sa.ForeignKeyConstraint(["inbound_id"], ["inbound_email.id"], name="fk_message_inbound_id"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_message_ticket_id"),
+        sa.UniqueConstraint("content_key", name="uq_message_content_key"),
+    )
+    op.create_index("ix_message_ticket_id", "message", ["ticket_id"])
+    op.create_table(
+        "attachment",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("message_id", KEY, nullable=False),
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("size", KEY, nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("inline", sa.Boolean(), nullable=False),
+        sa.Column("content_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_attachment"),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name="fk_attachment_message_id"),
+    )
+    op.create_index("ix_attachment_message_id", "attachment", ["message_id"])
+    op.create_table(
+        "delivery",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("key", KEY, nullable=False),
+        sa.Column("ticket_id", KEY, nullable=True),
+        sa.Column("message_id", KEY, nullable=True),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
+        sa.Column("mailbox", sa.Text(), nullable=True),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("envelope_sender", sa.Text(), nullable=False),
+        sa.Column("email_message_id", sa.Text(), nullable=True),
+        sa.Column("digest", sa.String(64), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", TIME, nullable=True),
+        sa.Column("claimed_by", sa.Text(), nullable=True),
+        sa.Column("claimed_until", TIME, nullable=True),
+        sa.Column("in_doubt_at", TIME, nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("sent_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_delivery"),
+        sa.ForeignKeyConstraint(["digest"], ["raw_mail.digest"], name="fk_delivery_digest"),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name="fk_delivery_message_id"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_delivery_ticket_id"),
+        sa.UniqueConstraint("key", name="uq_delivery_key"),
+    )
+    op.create_index("ix_delivery_email_message_id", "delivery", ["email_message_id"])
+    op.create_index("ix_delivery_state_next_attempt_at", "delivery", ["state", "next_attempt_at"])
+    op.create_index("ix_delivery_ticket_id", "delivery", ["ticket_id"])
+
+
+def _rest() -> None:
+    op.create_table(
+        "mailbox_state",
+        sa.Column("mailbox", sa.Text(), nullable=False),
+        sa.Column("uidvalidity", KEY, nullable=True),
+        sa.Column("last_success_at", TIME, nullable=True),
+        sa.Column("failing_since", TIME, nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("mailbox", name="pk_mailbox_state"),
+    )
+    op.create_table(
+        "counter",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("window", TIME, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", "window", name="pk_counter"),
+    )
+    op.create_table(
+        "sequence",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", KEY, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_sequence"),
+    )
