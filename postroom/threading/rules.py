@@ -8,6 +8,7 @@ from datetime import timedelta
 from postroom.parsers.parsed import ParsedEmail
 from postroom.threading.match import Finding, Index, Outcome, Question
 
+MAX_ANSWERED = 150  # Message-IDs of one message that are looked up
 SUBJECT_DAYS = 14  # how long an unresolved ticket may be silent and still be found by its subject
 
 
@@ -75,8 +76,9 @@ def subject(email: ParsedEmail, index: Index, question: Question) -> Finding:
 
 
 def answered(email: ParsedEmail) -> list[str]:
-    """What it answers, the nearest first: In-Reply-To, then References, newest first."""
-    return list(dict.fromkeys((*email.in_reply_to, *reversed(email.references))))
+    """What it answers, the nearest first: In-Reply-To, then References, newest first; of very many the nearest and the root."""
+    refs = list(dict.fromkeys((*email.in_reply_to, *reversed(email.references))))
+    return refs if len(refs) <= MAX_ANSWERED else [*refs[: MAX_ANSWERED - 1], refs[-1]]
 
 
 def _authorised(
