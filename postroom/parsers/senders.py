@@ -1,0 +1,99 @@
+"""Who sends without being a person: mail systems, list managers, mailboxes that nobody reads.
+
+Read from the header fields alone. Return-Path counts, as final delivery wrote it (RFC 5321 §4.4); where it is missing
+nothing is concluded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from postroom.parsers.bounce_addresses import clean_address, find_addresses
+
+FROM_READ = 1_000  # characters of a From field that are looked at
+
+
+class Headers(Protocol):
+    """What is asked of a message here: `mime.Part` has it."""
+
+    def header(self, name: str) -> str | None:
+        """The first field of that name, decoded and unfolded."""
+
+    def all_headers(self, name: str) -> tuple[str, ...] | list[str]:
+        """All fields of that name."""
+
+
+_DAEMON_LOCAL_PARTS = re.compile(
+    r"(?:mailer[-_.]?da?e?mon|mail[-_.]?da?e?mon|mdaemon|da?e?mon|post[-_.]?master|poo?stmaster|mailer|mmdf|pmdf|"
+    r"mail[-_.]?delivery|mail[-_.]?system|mailadmin|mail[-_.]admin(?:istrator)?|microsoftexchange[0-9a-f]+|"
+    r"delivery|mail\.system|systemadministrator|system\.administrator|amavis|virusalert|spamfilter|"
+    r"bounces?|bounce-notification|mta|smtp)(?:[-+=_.].*)?",
+    re.IGNORECASE,
+)
+_DAEMON_NAMES = (
+    "mail delivery", "mailer-daemon", "mailer daemon", "mail daemon", "mail administrator", "system administrator",
+    "delivery subsystem", "delivery system", "postmaster", "mail system", "message delivery", "microsoft exchange",
+    "microsoft outlook", "content-filter", "content filter", "mail transfer", "internet mail", "mailserver", "mail server",
+    "system attendant", "mailsystem", "mailadministrator", "mailrouter", "delivery notification", "email delivery",
+    "spam firewall", "mail gateway", "mail router", "zustelldienst", "systemadministrator",
+)  # fmt: skip
+_UNANSWERABLE = re.compile(
+    r"(?:mailer-?daemon|postmaster|abuse|root|daemon|nobody|hostmaster|webmaster-noreply|bounces?(?:[-+=_.].*)?|"
+    r".*no[-_.]?repl(?:y|ies).*|.*do[-_.]?not[-_.]?(?:reply|respond).*|dont[-_.]?reply.*|no[-_.]?(?:antwort|responder|responda|reponse|rispondere)|"
+    r"ne[-_.]?pas[-_.]?repondre|nicht[-_.]?antworten|nao[-_.]?responda|unattended|"
+    r"owner-.*|.*-(?:owner|request|bounces?|errors?|return)|.*-bounces[+=].*|listserv|majordomo|mailman|ezmlm|sympa)",
+    re.IGNORECASE,
+)
+_LIST_MANAGERS = re.compile(
+    r"(?:owner-.*|.*-(?:owner|admin|request|bounces?|help|manager)|listserv|majordomo|mailman|ezmlm|sympa|ecartis|listproc|lyris)",
+    re.IGNORECASE,
+)
+
+
+def has_null_sender(headers: Headers) -> bool:
+    """Whether Return-Path says that the envelope had no sender, or a mail system as sender (RFC 5321 §4.5.5)."""
+    for value in headers.all_headers("return-path"):
+        path = value.strip()
+        if path in {"<>", ""} or path.strip("<>").strip() == "":
+            return True
+        if path.strip("<> ").partition("@")[0].lower() in {"mailer-daemon", "mailer_daemon", "#@[]"}:
+            return True
+    return False
+
+
+def is_mail_system(headers: Headers) -> bool:
+    """Whether From is a mail system: its local part, its name, or that there is no address at all (`MAILER-DAEMON`, `<>`)."""
+    value = (headers.header("from") or "")[:FROM_READ]
+    address = clean_address(value)
+    name = value.lower()
+    if address is not None:
+        local = address.rpartition("@")[0]
+        name = name.replace(address.lower(), "")
+        if _DAEMON_LOCAL_PARTS.fullmatch(local):
+            return True
+    elif "<>" in value or _DAEMON_LOCAL_PARTS.fullmatch(value.strip(" <>\"'")):
+        return True
+    return any(word in name for word in _DAEMON_NAMES)
+
+
+def is_mailer_daemon(headers: Headers) -> bool:
+    """Whether From is a mailer-daemon: never a person, as a postmaster may be."""
+    address = clean_address((headers.header("from") or "")[:FROM_READ])
+    return address is not None and address.lower().startswith(("mailer-daemon@", "mailer_daemon@", "mailerdaemon@"))
+
+
+def is_list_manager(headers: Headers) -> bool:
+    """Whether From is the program that runs a mailing list."""
+    if any(headers.header(name) is not None for name in ("x-mlserver", "x-mailman-version", "x-listserver")):
+        return True
+    address = clean_address((headers.header("from") or "")[:FROM_READ])
+    return address is not None and _LIST_MANAGERS.fullmatch(address.rpartition("@")[0]) is not None
+
+
+def unanswerable_address(headers: Headers) -> str | None:
+    """The address of From whose local part says that nobody reads what is sent there, or None."""
+    for address in find_addresses((headers.header("from") or "")[:FROM_READ]):
+        if _UNANSWERABLE.fullmatch(address.rpartition("@")[0]):
+            return address
+    return None
