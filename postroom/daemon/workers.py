@@ -24,7 +24,7 @@ BUNDLE_COUNT = 16  # messages handed over at once
 BUNDLE_SIZE = 1 << 20  # octets handed over at once; a larger message goes alone
 TASKS_PER_WORKER = 2000  # bundles, after which a worker is replaced: whatever leaks, ends
 WORKERS_MAX = 4
-GRACE_SECONDS = 5.0  # for a worker's start, beyond the time that parsing may take
+GRACE_SECONDS = 0.2  # for taking the mail over, beyond the time that parsing may take
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+import pytest
+from peers import poison
+
+from postroom.config import Processing, Size
+from postroom.daemon.workers import Broken, Workers
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with Workers(Processing(workers=2, parse_seconds=0.5, parse_memory=Size(512 << 20)), poison.parse) as workers:
+        yield workers
+
+
+def subjects(results):
+    return [r.reason if isinstance(r, Broken) else r.subject for r in results]
+
+
+def test_mails_come_back_in_their_order(workers):
+    mails = [b"mail %d\n" % i for i in range(100)]
+    assert subjects(workers.parse_all(mails)) == [f"mail {i}" for i in range(100)]
+
+
+def test_nothing_to_parse_is_nothing(workers):
+    assert workers.parse_all([]) == []
+
+
+@pytest.mark.parametrize(
+    ("boom", "reason"),
+    [
+        (b"boom segfault", "the parse worker died (signal 11)"),
+        (b"boom spin", "parsing took longer than 0.5 s"),
+        (b"boom loop", "parsing took longer than 0.5 s"),
+        (b"boom memory", "parsing needed more memory than it may have"),
+        (b"boom raise", "parsing failed: ValueError: a parser never raises, but what if"),
+    ],
+)
+def test_a_mail_that_breaks_its_worker_hurts_only_itself(workers, boom, reason):
+    mails = [b"before\n", boom, b"after\n", *(b"more %d\n" % i for i in range(20))]
+    expected = ["before", reason, "after", *(f"more {i}" for i in range(20))]
+    assert subjects(workers.parse_all(mails)) == expected
+
+
+def test_a_large_mail_goes_alone(workers):
+    large = b"large\n" + b"x" * (2 << 20)
+    assert subjects(workers.parse_all([b"a\n", large, b"b\n"])) == ["a", "large", "b"]

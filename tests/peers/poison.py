@@ -1,0 +1,26 @@
+"""Parsers that do to their worker what the worst mail could do: real signals, real loops, real memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from postroom.parsers.parsed import ParsedEmail
+
+
+def parse(mail: bytes) -> ParsedEmail:
+    """Reads `boom KIND` anywhere in a mail as an order to break; every other mail has its first line as subject."""
+    if b"boom segfault" in mail:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if b"boom loop" in mail:
+        while True:
+            time.sleep(0.01)
+    if b"boom spin" in mail:
+        while True:
+            pass
+    if b"boom memory" in mail:
+        return ParsedEmail(subject=str(len(bytearray(2 << 30))))
+    if b"boom raise" in mail:
+        raise ValueError("a parser never raises, but what if")
+    return ParsedEmail(subject=mail.partition(b"\n")[0].decode())
