@@ -9,6 +9,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 JOBS ?= 2
 EXAMPLES ?= 5000
 SOURCES := postroom tests bench
+BENCHMARKS := $(filter-out bench/corpus.py,$(wildcard bench/*.py))  # the corpus is what they measure with
 
 .PHONY: help demo run test check format bench fuzz clean
 
@@ -28,7 +29,7 @@ check: $(DEV_READY)  ## format, lint, types, and the tests of layout and documen
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	MYPYPATH=tests:bench $(BIN)/mypy -p peers -m corpus -m end_to_end
+	MYPYPATH=tests:bench $(BIN)/mypy --explicit-package-bases tests/peers/*.py bench/*.py
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_docs.py tests/test_config.py
 
 format: $(DEV_READY)  ## put the code into its format
@@ -36,7 +37,7 @@ format: $(DEV_READY)  ## put the code into its format
 	$(BIN)/ruff check --fix $(SOURCES)
 
 bench: $(DEV_READY)  ## how fast: each script of bench/ prints a table and a JSON line
-	@for script in bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 fuzz: $(DEV_READY)  ## the property tests, with EXAMPLES=5000 examples each
 	POSTROOM_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
