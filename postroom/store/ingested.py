@@ -1,0 +1,37 @@
+"""What became of mail that was taken from files: how much of it still waits, and how the rest ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, case, func, select
+
+from postroom.store.inbound import SELECT_CHUNK
+from postroom.store.tables import InboundEmail, Message, Ticket
+
+
+def unsettled(connection: Connection, first: int, last: int) -> int:
+    """How many deliveries from files wait for their processing, of those between two ids."""
+    e = InboundEmail
+    waiting = e.state.in_(("pending", "processing"))
+    query = select(func.count()).where(waiting, e.id.between(first, last), e.source == "ingest")
+    return int(connection.execute(query).scalar_one())
+
+
+def outcomes(connection: Connection, ids: Sequence[int]) -> Counter[str]:
+    """How these deliveries ended: opened a ticket, added to one, settled, duplicate, quarantined, or still pending."""
+    e, m, t = InboundEmail, Message, Ticket
+    outcome = case(
+        (e.state != "processed", e.state),
+        (m.id.is_(None), "settled"),
+        (m.email_message_id == t.email_message_id, "opened"),
+        else_="added",
+    )
+    joined = select(outcome, func.count()).outerjoin(m, m.id == e.message_id).outerjoin(t, t.id == e.ticket_id)
+    counts: Counter[str] = Counter()
+    for start in range(0, len(ids), SELECT_CHUNK):
+        chunk = ids[start : start + SELECT_CHUNK]
+        for how, count in connection.execute(joined.where(e.id.in_(chunk)).group_by(outcome)):
+            counts[how] += count
+    return counts
