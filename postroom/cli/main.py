@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from typing import Any, NoReturn
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from postroom import __version__
-from postroom.errors import UserError
+from postroom.errors import PostroomError, TemporaryFailure, TryAgainLater, UserError
 
 # name -> (module, one line of help). The module has a click command of the name `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -40,11 +41,38 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = module.command
+        _accept_config(command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader (`head`) has had enough; click would call that a failure
+            _end_output()
+            return 0
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _accept_config(command: click.Command) -> None:
+    """Let `-c FILE` stand behind the command's name, too."""
+    if all(option.name != "config_path" for option in command.params):
+        command.params.append(
+            click.Option(
+                ["-c", "--config", "config_path"], type=click.Path(), metavar="FILE", help="The configuration.",
+                expose_value=False, is_eager=True, callback=_remember_config,
+            )
+        )  # fmt: skip
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _accept_config(inner)
+
+
+def _remember_config(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.obj = value
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,17 +89,32 @@ def postroom(ctx: click.Context, config_path: str | None) -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the status that INTERFACE.md promises."""
+    for stream in (sys.stdout, sys.stderr):  # a locale that cannot say a name is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         result: Any = postroom.main(args=argv, prog_name="postroom", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(result if isinstance(result, int) else 0)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except UserError as error:
-        print(f"postroom: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except BrokenPipeError:  # the reader (`head`) has had enough; Python must not complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except TemporaryFailure as error:
+        _fail(error, TryAgainLater.exit_status)
+    except PostroomError as error:
+        _fail(error, error.exit_status if isinstance(error, UserError) else 1)
+    except BrokenPipeError:
+        _end_output()
         sys.exit(0)
+
+
+def _fail(error: Exception, status: int) -> NoReturn:
+    print(f"postroom: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _end_output() -> None:
+    """Let the rest go nowhere: Python would complain at exit that nobody reads it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
