@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, exists, select
+from sqlalchemy import Connection, Row, bindparam, exists, select
 from sqlalchemy.orm import aliased
 
 from postroom.store.tables import Agent, Attachment, Delivery, Message, Participant, RawMail, Ticket
@@ -14,7 +14,7 @@ REACHED = ("confirmation", "reply")  # what a requester gets first of us
 NOT_SENT = ("suppressed", "failed", "cancelled")
 
 _earlier = aliased(Ticket)
-_case: Select[Any] = select(
+_case: Any = select(
     Ticket.id, Ticket.number, Ticket.ref, Ticket.subject, Ticket.status, Ticket.priority, Ticket.queue, Ticket.mailbox,
     Ticket.requester, Ticket.contact_name, Ticket.submitter_name, Ticket.assigned_to, Ticket.first_responded_at,
     Ticket.resolution_summary, Ticket.email_message_id,
@@ -28,7 +28,7 @@ _case: Select[Any] = select(
         Delivery.state.not_in(NOT_SENT),
     ).label("is_reached"),
 ).where(Ticket.id == bindparam("ticket_id"))  # fmt: skip
-_agents: Select[Any] = (
+_agents: Any = (
     select(Agent.id, Agent.name, Agent.title, Agent.address, Agent.queues).where(Agent.active).order_by(Agent.id)
 )
 _message = select(Message.__table__).where(Message.id == bindparam("message_id"))
@@ -37,11 +37,11 @@ _last_of_customer = (
     .where(Message.ticket_id == bindparam("ticket_id"), Message.author_type == "user", Message.visibility == "public")
     .order_by(Message.id.desc()).limit(1)
 )  # fmt: skip
-_files: Select[Any] = (
+_files: Any = (
     select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part)
     .where(Attachment.message_id == bindparam("message_id")).order_by(Attachment.id)
 )  # fmt: skip
-_participants: Select[Any] = (
+_participants: Any = (
     select(Participant.address, Participant.name)
     .where(Participant.ticket_id == bindparam("ticket_id"), Participant.agreed, Participant.role != "agent")
     .order_by(Participant.address)
@@ -54,12 +54,14 @@ def case(connection: Connection, ticket_id: int) -> Row[Any]:
     Known: an agent has answered an earlier ticket of this requester. Confirmed: a confirmation was decided on.
     Reached: the requester was sent a confirmation or a reply about this ticket.
     """
-    return connection.execute(_case, {"ticket_id": ticket_id}).one()
+    row: Row[Any] = connection.execute(_case, {"ticket_id": ticket_id}).one()
+    return row
 
 
 def agents(connection: Connection) -> Sequence[Row[Any]]:
     """Everyone who answers now: id, name, title, address, queues."""
-    return connection.execute(_agents).all()
+    rows: Sequence[Row[Any]] = connection.execute(_agents).all()
+    return rows
 
 
 def message(connection: Connection, message_id: int) -> Row[Any]:
@@ -74,12 +76,14 @@ def last_of_customer(connection: Connection, ticket_id: int) -> Row[Any] | None:
 
 def files(connection: Connection, message_id: int) -> Sequence[Row[Any]]:
     """A message's files: filename, size in octets, content_type, part."""
-    return connection.execute(_files, {"message_id": message_id}).all()
+    rows: Sequence[Row[Any]] = connection.execute(_files, {"message_id": message_id}).all()
+    return rows
 
 
 def participants(connection: Connection, ticket_id: int) -> Sequence[Row[Any]]:
     """Who takes part and was agreed to, without agents: address, name."""
-    return connection.execute(_participants, {"ticket_id": ticket_id}).all()
+    rows: Sequence[Row[Any]] = connection.execute(_participants, {"ticket_id": ticket_id}).all()
+    return rows
 
 
 def raw_mail(connection: Connection, digest: str) -> bytes:

@@ -29,7 +29,15 @@ class Limit:
     most: int
 
 
-def take(connection: Connection, limits: Sequence[Limit], now: datetime) -> Limit | None:
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A limit that forbids, and how often it was asked in this window."""
+
+    limit: Limit
+    count: int
+
+
+def take(connection: Connection, limits: Sequence[Limit], now: datetime) -> Reached | None:
     """Count one of each, or nothing; the first limit that forbids it, None where all allow it.
 
     The limit that forbids keeps counting, so that its count says how much was refused. The last limit's row is
@@ -39,11 +47,12 @@ def take(connection: Connection, limits: Sequence[Limit], now: datetime) -> Limi
     counts = connection.execute(_upsert(len(rows)), _parameters(rows))
     taken = {(row.scope, row.window): int(row.times) for row in counts}
     for limit in limits:
-        if taken[limit.scope, window_of(now, limit.window)] > limit.most:
+        count = taken[limit.scope, window_of(now, limit.window)]
+        if count > limit.most:
             others = [row for row, other in zip(rows, reversed(limits), strict=True) if other is not limit]
             if others:
                 connection.execute(_give_back, [{"row_scope": scope, "row_window": window} for scope, window in others])
-            return limit
+            return Reached(limit, count)
     return None
 
 

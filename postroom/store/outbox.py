@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, update
 
 from postroom.store.engine import insert
 from postroom.store.tables import Delivery, Event, RawMail, ThreadRef
@@ -135,7 +135,7 @@ def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, 
         )
     )  # fmt: skip
     d = Delivery
-    loaded: Select[Any] = (
+    loaded: Any = (
         select(d.id, d.key, d.ticket_id, d.purpose, d.automatic, d.mailbox, d.recipient, d.envelope_sender,
                d.email_message_id, d.attempts, d.created_at, RawMail.content)
         .join(RawMail, RawMail.digest == d.digest).where(d.id.in_(ids)).order_by(d.automatic, d.id)

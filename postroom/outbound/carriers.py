@@ -1,0 +1,33 @@
+"""What carries a mail: the contract between the courier and its Maildir or smarthost."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from postroom.errors import TemporaryFailure
+from postroom.store.outbox import Claimed
+
+
+class InDoubt(TemporaryFailure):
+    """The peer may have taken the mail: the connection ended, or it fell silent, after the content had begun."""
+
+
+class LeaseLost(TemporaryFailure):
+    """Another daemon took this delivery over: it is not ours to send any more."""
+
+
+class Carrier(Protocol):
+    """Takes one mail to where it goes next."""
+
+    connections: int  # how many mails it carries at the same time
+
+    async def carry(self, delivery: Claimed, before_content: Callable[[], Awaitable[None]]) -> str:
+        """Carry one mail; the peer's answer, in words.
+
+        `before_content` is awaited before the peer can have taken it: it returns once that is committed.
+        Raises PermanentFailure, TemporaryFailure, or InDoubt; any other error counts as temporary.
+        """
+
+    async def close(self) -> None:
+        """Let go of every connection."""

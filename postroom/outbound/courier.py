@@ -1,0 +1,246 @@
+"""The courier: takes what is due from the outbox and has it carried, until it is told to stop.
+
+    claim (committed) → carry, outside any transaction → settle (committed)
+
+Under failure: an error that nobody classified is temporary. A refusal of class 5 fails the delivery at once.
+A delivery whose peer may have taken it is in doubt: people's mail is sent again with identical bytes,
+automatic mail is not. After the last attempt, and after a refusal, the ticket's agents are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from sqlalchemy import Connection
+
+from postroom.config import Config
+from postroom.errors import PermanentFailure, TemporaryFailure
+from postroom.outbound.carriers import Carrier, InDoubt, LeaseLost
+from postroom.outbound.ledger import Ledger
+from postroom.outbound.maildir import MaildirCarrier
+from postroom.outbound.notify import Notifier
+from postroom.outbound.schedule import delay_after, is_given_up, jittered
+from postroom.store import outbox
+from postroom.store.engine import Store
+from postroom.store.outbox import Claimed, Outcome
+
+LEASE = timedelta(minutes=5)  # renewed while a delivery is in flight
+RENEW_SECONDS = 60.0
+IDLE_SECONDS = 5.0  # how often it looks though nobody woke it: other daemons enqueue too
+BACKOFF_SECONDS = 5.0  # after trouble with the database
+GRACE_SECONDS = 20.0  # how long deliveries in flight may take once it is to stop
+MAX_REASON = 500  # characters of a peer's answer that are kept
+DOUBT = "in doubt: the connection ended before the answer; automatic mail is not sent twice"
+
+
+class Courier:
+    """Sends what is in the outbox. `run` is a coroutine for ever; `wake` may be called from any thread."""
+
+    def __init__(
+        self, config: Config, store: Store, password: str, clock: Callable[[], datetime], random: Random, log: Any, *,
+        notifier: Notifier | None = None, carrier: Carrier | None = None, failpoint: Callable[[str], None] = lambda name: None,
+    ) -> None:  # fmt: skip
+        """`password`: the smarthost's, "" for none. `notifier` tells agents of mail that could not be delivered.
+
+        `carrier`: instead of the configured one. `failpoint` is where a test may have the process die.
+        """
+        self._config, self._store, self._clock, self._random, self._log = config, store, clock, random, log
+        self._notifier, self._failpoint = notifier, failpoint
+        self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._carrier = carrier or _carrier(config, password)
+        self._ledger = Ledger(store, self._worker, clock, self._tell_agents)
+        self._room = asyncio.Semaphore(self._carrier.connections)
+        self._in_flight: dict[int, asyncio.Task[None]] = {}
+        self._awake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def wake(self) -> None:
+        """There may be mail to send. Safe from any thread, also before and after `run`."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                loop.call_soon_threadsafe(self._awake.set)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send until `stop` is set; then finish what is in flight, and give the rest back."""
+        self._loop = asyncio.get_running_loop()
+        stopping = asyncio.create_task(stop.wait())
+        renewing = asyncio.create_task(self._renew())
+        try:
+            await self._recover()
+            while not stop.is_set():
+                self._awake.clear()
+                claimed = await self._claim()
+                for delivery in claimed:
+                    self._start(delivery)
+                if not claimed:
+                    await self._wait(stopping)
+                while len(self._in_flight) > self._config.outgoing.batch // 2 and not stop.is_set():
+                    await asyncio.wait([stopping, *self._in_flight.values()], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._finish()
+            stopping.cancel()
+            renewing.cancel()
+            await asyncio.gather(stopping, renewing, return_exceptions=True)
+            self._loop = None
+
+    async def deliver_due(self) -> None:
+        """Send everything that is due now, and return: for a single command, and for tests."""
+        await self._recover()
+        while claimed := await self._claim():
+            for delivery in claimed:
+                self._start(delivery)
+            await asyncio.gather(*self._in_flight.values())
+        await self._finish()
+
+    async def _recover(self) -> None:
+        """Free what dead daemons had claimed; at the start of an SQLite store's only daemon, every claim is one's."""
+        again, failed = await self._persist(lambda c: outbox.recover(c, self._clock(), self._store.is_sqlite))
+        if again or failed:
+            self._log.info("recovered", again=again, failed=failed)
+
+    async def _claim(self) -> list[Claimed]:
+        """What is due, as far as there is room for it."""
+        limit = self._config.outgoing.batch - len(self._in_flight)
+        claimed: list[Claimed] = await self._persist(
+            lambda c: outbox.claim(c, self._worker, self._clock(), LEASE, limit)
+        )
+        self._failpoint("courier-claimed")
+        return claimed
+
+    async def _wait(self, stopping: asyncio.Task[Any]) -> None:
+        """Until it is woken, told to stop, or a retry may be due."""
+        awake = asyncio.create_task(self._awake.wait())
+        try:
+            await asyncio.wait([stopping, awake], timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            awake.cancel()
+
+    def _start(self, delivery: Claimed) -> None:
+        task = asyncio.create_task(self._attempt(delivery))
+        self._in_flight[delivery.id] = task
+        task.add_done_callback(lambda _: self._in_flight.pop(delivery.id, None))
+
+    async def _attempt(self, delivery: Claimed) -> None:
+        """One delivery from claim to outcome: the edge at which every error becomes a retry."""
+        doubtful = False
+
+        async def before_content() -> None:
+            nonlocal doubtful
+            self._failpoint("courier-before-doubt")
+            if not await self._ledger.mark_in_doubt(delivery.id):
+                raise LeaseLost("another daemon took it over")
+            doubtful = True
+            self._failpoint("courier-in-doubt")
+
+        try:
+            async with self._room:
+                answer = await self._carrier.carry(delivery, before_content)
+            outcome = Outcome(delivery.id, "sent", answer[:MAX_REASON])
+        except asyncio.CancelledError:
+            outcome = self._unfinished(delivery, doubtful)
+        except LeaseLost as error:
+            self._log.warning("lease lost", delivery=delivery.id, why=str(error))
+            return
+        except PermanentFailure as error:
+            outcome = Outcome(delivery.id, "failed", str(error)[:MAX_REASON])
+        except Exception as error:  # the edge: one attempt, whatever went wrong with it
+            outcome = self._after(delivery, error)
+        self._failpoint("courier-carried")
+        await self._settle(delivery, outcome)
+
+    def _after(self, delivery: Claimed, error: Exception) -> Outcome:
+        """What a failure that is not final leads to."""
+        reason = (str(error) or type(error).__name__)[:MAX_REASON]
+        if not isinstance(error, TemporaryFailure):
+            self._log.exception("attempt broke", delivery=delivery.id)
+            reason = f"{type(error).__name__}: {reason}"
+        if isinstance(error, InDoubt) and delivery.automatic:
+            return Outcome(delivery.id, "failed", f"{DOUBT} ({reason})")
+        settings = self._config.outgoing
+        if is_given_up(delivery.attempts, settings):
+            return Outcome(delivery.id, "failed", f"gave up after {delivery.attempts} attempts: {reason}")
+        later = self._clock() + jittered(delay_after(delivery.attempts, settings), self._random)
+        return Outcome(delivery.id, "retry", reason, later)
+
+    def _unfinished(self, delivery: Claimed, doubtful: bool) -> Outcome:
+        """What becomes of a delivery that the end of the daemon interrupts."""
+        if doubtful and delivery.automatic:
+            return Outcome(delivery.id, "failed", DOUBT)
+        return Outcome(delivery.id, "pending", "interrupted: the daemon was stopped")
+
+    async def _settle(self, delivery: Claimed, outcome: Outcome) -> None:
+        """Until it is written: what was sent must not be sent again because the database was busy."""
+        while True:
+            try:
+                written = await self._ledger.settle(outcome)
+                break
+            except TemporaryFailure as error:
+                self._log.warning("deferred", delivery=delivery.id, why=str(error))
+                await asyncio.sleep(BACKOFF_SECONDS)
+        event = {"sent": "sent", "retry": "deferred", "failed": "gave up", "pending": "given back"}[outcome.state]
+        if written:
+            self._log.info(
+                event, delivery=delivery.id, ticket=delivery.ticket_id, purpose=delivery.purpose,
+                attempt=delivery.attempts, why=outcome.reason,
+            )  # fmt: skip
+
+    async def _renew(self) -> None:
+        """Hold the leases of what is in flight, and free those of daemons that died beside us."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with contextlib.suppress(TemporaryFailure):  # it is tried again well before a lease ends
+                await asyncio.to_thread(self._do, self._renew_now)
+
+    def _renew_now(self, connection: Connection) -> None:
+        now = self._clock()
+        if ids := list(self._in_flight):
+            outbox.renew(connection, self._worker, ids, now + LEASE)
+        if not self._store.is_sqlite:
+            outbox.recover(connection, now, alone=False)
+
+    async def _finish(self) -> None:
+        """Let what is in flight end; what takes too long is interrupted, and written down as such."""
+        tasks = list(self._in_flight.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._carrier.close()
+
+    def _tell_agents(self, connection: Connection, outcome: Outcome) -> None:
+        if self._notifier is None:
+            return
+        delivery = outbox.get(connection, outcome.id)
+        if delivery is not None:
+            self._notifier.undeliverable(connection, delivery, outcome.reason or "no reason was given")
+
+    async def _persist(self, work: Callable[[Connection], Any]) -> Any:
+        """Do it in a transaction; as often as it takes, while the database is in trouble."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._do, work)
+            except TemporaryFailure as error:
+                self._log.warning("deferred", why=str(error))
+                await asyncio.sleep(BACKOFF_SECONDS)
+
+    def _do(self, work: Callable[[Connection], Any]) -> Any:
+        with self._store.write() as connection:
+            return work(connection)
+
+
+def _carrier(config: Config, password: str) -> Carrier:
+    if config.outgoing.courier == "maildir":
+        return MaildirCarrier(config.resolve(config.outgoing.maildir))
+    from postroom.outbound.smarthost import SmarthostCarrier  # noqa: PLC0415 (the Maildir needs none of it)
+
+    return SmarthostCarrier(config, password)

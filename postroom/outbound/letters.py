@@ -1,0 +1,160 @@
+"""One mail to one recipient: the words, the addresses and the marks put together, and the bytes frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+
+from postroom.config import Config
+from postroom.outbound import addresses
+from postroom.outbound.compose import File, Mail, compose, digest_of
+from postroom.outbound.policy import LOOP_MARK
+from postroom.outbound.templates import Templates
+from postroom.outbound.wording import queue_title
+from postroom.parsers.parsed import Address
+from postroom.store.outbox import NewDelivery
+from postroom.threading.tokens import Role, Signer
+
+REPLIED, GENERATED = "auto-replied", "auto-generated"  # RFC 3834 §5: in answer to a mail; for another reason
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The mailbox that a mail goes out from."""
+
+    mailbox: str
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """Where a mail stands in its reader's thread."""
+
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+
+
+class Letters:
+    """Writes mails. Nothing is stored here, and nobody is asked whether they may be sent."""
+
+    def __init__(
+        self, config: Config, signer: Signer, templates: Templates, clock: Callable[[], datetime], random: Random
+    ) -> None:
+        self._config, self._signer, self._templates, self._clock, self._random = (
+            config,
+            signer,
+            templates,
+            clock,
+            random,
+        )
+        self._expire = timedelta(days=config.keys.reply_days)
+
+    def sender_of(self, case: Any) -> Sender:
+        """The mailbox that a ticket's mail goes out from: its own, or one of its queue, where that is gone."""
+        served = self._config.mailbox
+        name = case.mailbox
+        if name not in served:
+            name = next((n for n, mailbox in served.items() if mailbox.queue == case.queue), next(iter(served)))
+        mailbox = served[name]
+        return Sender(name, mailbox.address, mailbox.name or queue_title(self._config, mailbox.queue))
+
+    def to_customer(
+        self, case: Any, purpose: str, data: dict[str, Any], *, subject: str | None, thread: Thread, why: str,
+        about: int | None,
+    ) -> NewDelivery:  # fmt: skip
+        """An automatic mail to the requester, by his address alone: his name is a stranger's word.
+
+        `subject`: instead of the template's. `why`: REPLIED or GENERATED. `about`: the message's row.
+        """
+        sender, now = self.sender_of(case), self._clock()
+        words = self._templates.render(purpose, {"desk": _desk(sender), **data})
+        reply_to = addresses.reply_address(self._signer, sender.address, case.number, Role.CUSTOMER, now + self._expire)
+        return self._freeze(case, purpose, about, sender, Mail(
+            sender=Address(sender.name, sender.address), to=(Address("", case.requester),),
+            reply_to=Address(sender.name, reply_to), subject=subject or words.subject, text=words.text, html=words.html,
+            in_reply_to=thread.in_reply_to, references=thread.references, marks=_marks(why, sender),
+            date=now, message_id=self._message_id(sender, case),
+        ))  # fmt: skip
+
+    def to_agent(self, case: Any, agent: Any, purpose: str, data: dict[str, Any], about: int | None) -> NewDelivery:
+        """A notice to an agent; all notices about a ticket are one thread, and an answer speaks to the customer."""
+        sender, now = self.sender_of(case), self._clock()
+        words = self._templates.render(purpose, {"desk": _desk(sender), **data})
+        reply_to = addresses.reply_address(
+            self._signer, sender.address, case.number, Role.AGENT, now + self._expire, agent.id
+        )
+        root = addresses.message_id(self._signer, sender.address, case.number, addresses.THREAD_ROOT)
+        return self._freeze(case, purpose, about, sender, Mail(
+            sender=Address(sender.name, sender.address), to=(Address(agent.title or agent.name, agent.address),),
+            reply_to=Address(sender.name, reply_to), subject=words.subject, text=words.text, html=words.html,
+            in_reply_to=root, references=(root,), marks=_marks(GENERATED, sender),
+            date=now, message_id=self._message_id(sender, case),
+        ))  # fmt: skip
+
+    def reply(
+        self, case: Any, people: Sequence[Address], author: str, data: dict[str, Any], *, subject: str, thread: Thread,
+        files: Sequence[File], about: int,
+    ) -> list[NewDelivery]:  # fmt: skip
+        """An agent's answer: one mail that names everybody, in an envelope for each. The first is the requester."""
+        sender, now = self.sender_of(case), self._clock()
+        words = self._templates.render("reply", {"desk": _desk(sender), **data})
+        reply_to = addresses.reply_address(self._signer, sender.address, case.number, Role.CUSTOMER, now + self._expire)
+        name = f"{author} ({sender.name})" if author else sender.name
+        mail = Mail(
+            sender=Address(name, sender.address), to=(people[0],), cc=tuple(people[1:]),
+            reply_to=Address(sender.name, reply_to), subject=subject, text=words.text, html=words.html,
+            in_reply_to=thread.in_reply_to, references=thread.references, files=tuple(files),
+            date=now, message_id=self._message_id(sender, case),
+        )  # fmt: skip
+        first = self._freeze(case, "reply", about, sender, mail)
+        others = [self._envelope(first, sender, person.address) for person in people[1:]]
+        return [first, *others]
+
+    def suppressed(self, case: Any, purpose: str, recipient: str, why: str, about: int | None) -> NewDelivery:
+        """The row that says that a mail was not sent, and why."""
+        return NewDelivery(
+            key=self._key(), ticket_id=case.id, message_id=about, purpose=purpose, automatic=purpose != "reply",
+            mailbox=self.sender_of(case).mailbox, recipient=recipient, created_at=self._clock(), suppressed=why,
+        )  # fmt: skip
+
+    def _freeze(self, case: Any, purpose: str, about: int | None, sender: Sender, mail: Mail) -> NewDelivery:
+        raw, key = compose(mail), self._key()
+        return NewDelivery(
+            key=key, ticket_id=case.id, message_id=about, purpose=purpose, automatic=bool(mail.marks),
+            mailbox=sender.mailbox, recipient=mail.to[0].address, subject=mail.subject, created_at=mail.date,
+            envelope_sender=addresses.bounce_address(self._signer, sender.address, key),
+            email_message_id=mail.message_id, digest=digest_of(raw), raw=raw,
+        )  # fmt: skip
+
+    def _envelope(self, first: NewDelivery, sender: Sender, recipient: str) -> NewDelivery:
+        """The same bytes for another recipient."""
+        key = self._key()
+        return NewDelivery(
+            key=key, ticket_id=first.ticket_id, message_id=first.message_id, purpose=first.purpose,
+            automatic=first.automatic, mailbox=first.mailbox, recipient=recipient, subject=first.subject,
+            created_at=first.created_at, envelope_sender=addresses.bounce_address(self._signer, sender.address, key),
+            email_message_id=first.email_message_id, digest=first.digest, raw=first.raw,
+        )  # fmt: skip
+
+    def _message_id(self, sender: Sender, case: Any) -> str:
+        nonce = self._random.getrandbits(32) or 1  # 0 is the thread's root
+        return addresses.message_id(self._signer, sender.address, case.number, nonce)
+
+    def _key(self) -> int:
+        return self._random.getrandbits(63)
+
+
+def _desk(sender: Sender) -> dict[str, str]:
+    return {"name": sender.name, "address": sender.address}
+
+
+def _marks(why: str, sender: Sender) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Auto-Submitted", why),
+        ("X-Auto-Response-Suppress", "All"),
+        (LOOP_MARK, sender.address),
+    )

@@ -1,0 +1,104 @@
+"""What comes back: a report about a mail of ours settles the delivery that it is about (RFC 3464, RFC 5965, RFC 8098).
+
+The proof is a signed bounce address that it was sent to, or one of our Message-IDs together with the recipient.
+Nothing of this opens a ticket or is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from postroom.outbound.notify import Notifier
+from postroom.parsers.parsed import BouncedRecipient, Kind, ParsedEmail
+from postroom.store import outbox
+from postroom.threading.tokens import Signer
+
+MAX_REASON = 500  # characters of a report's words that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a report settled: the ticket that it belongs to, if any, and the lines of the decision."""
+
+    ticket_id: int | None
+    decision: list[dict[str, Any]] = field(default_factory=list)
+
+
+def settle_report(
+    connection: Connection, signer: Signer, email: ParsedEmail, tags: Sequence[str], now: datetime,
+    notifier: Notifier | None = None,
+) -> Report:  # fmt: skip
+    """Settle the delivery that a bounce, complaint or receipt is about.
+
+    `tags`: what stands behind the `+` of the addresses of ours that it was sent to. `notifier` tells the
+    ticket's agents that a person's mail did not arrive.
+    """
+    by_address = _by_address(connection, signer, tags)
+    deliveries = [by_address] if by_address is not None else _by_message_id(connection, email)
+    rule = "bounce-address" if by_address is not None else "own-message-id"
+    if not deliveries:
+        return Report(None, [_line("no-delivery", "nothing", "it is about none of our deliveries that we can tell")])
+    decision = []
+    for delivery in deliveries:
+        outcome, why = _settle(connection, delivery, email, now, notifier)
+        decision.append(_line(rule, outcome, why, delivery=delivery.id, recipient=delivery.recipient))
+    return Report(deliveries[0].ticket_id, decision)
+
+
+def _by_address(connection: Connection, signer: Signer, tags: Sequence[str]) -> Any | None:
+    """The delivery whose signed bounce address it was sent to."""
+    keys = (signer.read_bounce(tag) for tag in tags)
+    found = (outbox.by_key(connection, key) for key in keys if key is not None)
+    return next((delivery for delivery in found if delivery is not None), None)
+
+
+def _by_message_id(connection: Connection, email: ParsedEmail) -> list[Any]:
+    """The deliveries of the mail of ours that it names: those of the recipients that it reports, or the only one."""
+    named = [email.bounce.original_message_id] if email.bounce else []
+    for ref in dict.fromkeys(id_ for id_ in (*named, *email.in_reply_to, *reversed(email.references)) if id_):
+        rows = outbox.by_message_id(connection, ref)
+        if not rows:
+            continue
+        reported = {r.address.lower() for r in email.bounce.recipients} if email.bounce else set()
+        matching = [row for row in rows if row.recipient.lower() in reported]
+        return matching or (list(rows) if len(rows) == 1 and not reported else [])
+    return []
+
+
+def _settle(
+    connection: Connection, delivery: Any, email: ParsedEmail, now: datetime, notifier: Notifier | None
+) -> tuple[str, str]:
+    """What the report says of one delivery, written down; outcome and reason."""
+    if email.kind is not Kind.BOUNCE or email.bounce is None:
+        event = "complaint" if email.kind is Kind.COMPLAINT else "receipt"
+        outbox.note(connection, delivery, event, now, None)
+        return event, f"a {event} about the mail to {delivery.recipient}"
+    about = _about(email.bounce.recipients, delivery.recipient)
+    if about is None:
+        return "nothing", f"a delivery report that says nothing of {delivery.recipient}"
+    words = " ".join(part for part in (about.status, about.diagnostic) if part)[:MAX_REASON] or about.action
+    if about.action == "failed":
+        if not outbox.fail_delivered(connection, delivery.id, f"bounced: {words}", now):
+            return "nothing", f"the delivery to {delivery.recipient} had failed before"
+        if notifier is not None:
+            notifier.undeliverable(connection, delivery, words)
+        return "failed", f"the mail to {delivery.recipient} was not delivered: {words}"
+    outbox.note(connection, delivery, about.action, now, words)
+    return about.action, f"the mail to {delivery.recipient} was {about.action}: {words}"
+
+
+def _about(recipients: Sequence[BouncedRecipient], recipient: str) -> BouncedRecipient | None:
+    """What is reported of that recipient; where one alone is reported, it is he, under whatever address he was forwarded to."""
+    same = [r for r in recipients if r.address.lower() == recipient.lower()]
+    if same:
+        return same[0]
+    return recipients[0] if len(recipients) == 1 else None
+
+
+def _line(rule: str, outcome: str, why: str, **evidence: Any) -> dict[str, Any]:
+    return {"step": "settle", "rule": rule, "outcome": outcome, "why": why, "evidence": evidence}
