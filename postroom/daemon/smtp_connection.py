@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -129,13 +130,15 @@ class SmtpConnection(SMTP):
         log.info("dismissed", client=self.address, reply=reply)
         self._is_over = True
         self._stop_clocks()
-        self._wire.end()
         self.transport.write(f"{reply}\r\n".encode())
-        if self._is_secure:
+        if self._wire.has_ended:
             self._close(self.transport)
-        else:
-            self.transport.write_eof()
-            self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+            return
+        self._wire.end()
+        if not self._is_secure:
+            with suppress(OSError):  # the client was faster
+                self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self._close, self.transport)
 
     def _close(self, transport: asyncio.Transport) -> None:
         transport.close()  # waits for what is unsent, and for a client that does not read it for ever

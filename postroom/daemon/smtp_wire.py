@@ -57,6 +57,11 @@ class Wire:
         self._wake()
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._ended
+
+    @property
     def is_empty(self) -> bool:
         """Whether everything that came has been read."""
         return not self._buffer
