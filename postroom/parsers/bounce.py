@@ -28,6 +28,7 @@ from postroom.parsers.senders import has_null_sender, is_list_manager, is_mail_s
 from postroom.parsers.status import explicit_status, has_failure_words, has_reply_code, is_vague, vagueness
 
 PARTS_READ = 200  # of one bounce; a report has three
+REPORTS_READ = 10  # machine-readable parts of one bounce; by RFC 6522 there is one
 HEADER_LINES = 2_000  # of a copied message, until its Message-ID is found
 OWN_HEADERS = ("to", "from", "return-path", "delivered-to", "x-original-to", "envelope-to", "reply-to", "cc")
 
@@ -87,7 +88,9 @@ def _is_bounce(root: mime.Part, notice: Notice, has_report: bool) -> bool:
         return fields or (told and says_so) or (words and _has_reply_code(notice))
     if _refuses_list_mail(root, notice):
         return True
-    return _submitted_by_machine(root) and not answers and (fields or (words and says_so and _has_reply_code(notice)))
+    # Parcel services write "delivery failed", too, but no enhanced codes.
+    coded = explicit_status(notice.words) is not None
+    return _submitted_by_machine(root) and not answers and (fields or (words and says_so and coded))
 
 
 def _refuses_list_mail(root: mime.Part, notice: Notice) -> bool:
@@ -174,16 +177,14 @@ def _written_to(parts: list[mime.Part], notice: Notice) -> tuple[BouncedRecipien
 
 def _reports(root: mime.Part, parts: list[mime.Part]) -> tuple[BouncedRecipient, ...]:
     """The recipients of all parts that are, or would be, `message/delivery-status`."""
-    recipients: list[BouncedRecipient] = []
-    for part in parts:
-        subtype = part.content_type.partition("/")[2]
-        if subtype in _STATUS_TYPES:
-            recipients += read_report(part.text())
-    # A report that lost its parts, or whose types nobody knows.
+    stated = [part for part in parts if part.content_type.partition("/")[2] in _STATUS_TYPES]
+    recipients = [recipient for part in stated[:REPORTS_READ] for recipient in read_report(part.text())]
     if not recipients and report_type(root) is not None:
-        for part in parts:
-            if part.content_type not in _ORIGINAL_TYPES and not part.content_type.startswith("text/html"):
-                recipients += read_report(part.text())
+        # A report that lost its parts, or whose types nobody knows.
+        others = [
+            part for part in parts if part.content_type not in _ORIGINAL_TYPES | {"text/html"} and not part.children
+        ]
+        recipients = [recipient for part in others[:REPORTS_READ] for recipient in read_report(part.text())]
     return tuple({recipient.address.lower(): recipient for recipient in reversed(recipients)}.values())[::-1]
 
 
