@@ -14,6 +14,6 @@ from postroom import config
 def command(config_path: str | None) -> None:
     """The daemon: IMAP, SMTP, processing, outgoing mail, schedule. SIGTERM ends it."""
     settings = config.load(config_path)
-    from postroom.daemon.run import serve
+    from postroom.daemon.run import leave_in_time, serve
 
-    asyncio.run(serve(settings))
+    asyncio.run(serve(settings, leave_in_time))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy import Connection
 
+from postroom.daemon.failpoint import failpoint
 from postroom.errors import TemporaryFailure
 from postroom.store import inbound
 from postroom.store.engine import Store
@@ -159,6 +160,8 @@ class Intake:
                 if submission.also:
                     submission.also(connection, mine)
                 answers.append(mine)
+            failpoint("intake-written")
+        failpoint("intake-committed")
         return answers
 
     def _answer(self, group: list[_Submission], answers: list[list[Accepted]]) -> None:

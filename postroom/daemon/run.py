@@ -2,51 +2,64 @@
 
 Start: secrets, lock, schema; then the intake, before anybody can hand mail over; then the doors, SMTP first, since a port
 can be taken; then what works on the mail. Stop: the doors close first, what was taken is committed and
-answered, and nobody waits longer than STOP_SECONDS.
+answered, and whatever hangs is left behind in time, as by a crash, which loses nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
+from random import SystemRandom
 
 import structlog
 
 from postroom.config import Config, read_secret
 from postroom.daemon import log as logging
 from postroom.daemon import systemd
+from postroom.daemon.failpoint import failpoint
+from postroom.daemon.house import House, now, open_house
 from postroom.daemon.imap import Watcher
 from postroom.daemon.intake import Intake
-from postroom.daemon.keeping import keep_thread
+from postroom.daemon.keeping import keep, keep_thread, passed
+from postroom.daemon.process import Processor
 from postroom.daemon.schedule import Schedule
 from postroom.daemon.smtp import SmtpServer
+from postroom.daemon.workers import Workers
+from postroom.errors import ConfigError, TemporaryFailure
+from postroom.outbound.courier import Courier
 from postroom.store import inbound, migrate
 from postroom.store.engine import Store
 
-STOP_SECONDS = 20.0  # for the doors and the loops, all at once
-COMMIT_SECONDS = 5.0  # then, for the last commits
+DOORS_SECONDS = 10.0  # for open sessions and watchers to end
+WORK_SECONDS = 20.0  # for a batch or a delivery at hand to end
+COMMIT_SECONDS = 5.0  # for the last commits, when the doors are closed
+STOP_SECONDS = 28.0  # in all; service managers kill at 30 and later
+STORE_RETRY_SECONDS = 5.0  # between attempts to open a store that does not answer
 
 log = structlog.get_logger()
 
 
-async def serve(config: Config) -> None:
+async def serve(config: Config, on_stopping: Callable[[], None] = lambda: None) -> None:
     """Run the daemon until SIGTERM or SIGINT. Raises ConfigError and UserError where it cannot begin."""
     secrets = read_secrets(config)
     logging.configure(config.log, [secret for secret in secrets.values() if secret])
     stop = asyncio.Event()
+    _on_signals(stop)
     with ExitStack() as closing:
-        store = Store(config.store_url())
-        closing.callback(store.dispose)
-        closing.enter_context(store.daemon_lock())
-        migrate.upgrade(store)
-        daemon = Daemon(config, store, secrets)
-        _on_signals(stop)
+        house = await _open(config, closing, stop)
+        if house is None:
+            return
+        workers = closing.enter_context(Workers(config.processing))
+        daemon = Daemon(house, workers, secrets)
         try:
             await daemon.start()
             await stop.wait()
         finally:
+            on_stopping()
             await daemon.stop()
 
 
@@ -59,44 +72,75 @@ def read_secrets(config: Config) -> dict[str, str]:
     return secrets
 
 
+async def _open(config: Config, closing: ExitStack, stop: asyncio.Event) -> House | None:
+    """The house, for this daemon alone where it must be; waits for a database that does not answer. None: told to stop."""
+    store = Store(config.store_url())
+    closing.callback(store.dispose)
+    closing.enter_context(store.daemon_lock())
+    while True:
+        try:
+            if not store.is_sqlite and not migrate.is_current(store):
+                raise ConfigError("store.url: the database has another version's schema; run: postroom migrate")
+            house = closing.enter_context(open_house(config))
+            if store.is_sqlite:  # what was claimed, a daemon that is dead had claimed
+                with store.write() as connection:
+                    inbound.recover(connection)
+        except TemporaryFailure as error:
+            log.warning("the store does not answer", error=str(error), retry_in=STORE_RETRY_SECONDS)
+            if await passed(stop, STORE_RETRY_SECONDS):
+                return None
+        else:
+            return house
+
+
 class Daemon:
     """Everything that runs."""
 
-    def __init__(self, config: Config, store: Store, secrets: Mapping[str, str]) -> None:
-        self._config = config
-        self._store = store
+    def __init__(self, house: House, workers: Workers, secrets: Mapping[str, str]) -> None:
+        config, store = house.config, house.store
+        self._house = house
         self._secrets = secrets
         self._stopping = asyncio.Event()
         self._kept: list[asyncio.Task[None]] = []
-        self._intake = Intake(store, lambda: None)
+        self._courier = Courier(
+            config, store, secrets.get("outgoing.smtp", ""), now, SystemRandom(), structlog.get_logger("courier"),
+            notifier=house.notifier, failpoint=failpoint,
+        )  # fmt: skip
+        self._processor = Processor(config, store, workers, house.reception, now, self._courier.wake)
+        self._intake = Intake(store, self._processor.wake)
         self._smtp = SmtpServer(config, store, self._intake)
         self._watchers: dict[str, Watcher] = {}
         self._schedule = Schedule(config, store)
 
     async def start(self) -> None:
         """Start it all; raises UserError where a port is taken."""
-        if self._store.is_sqlite:  # nobody else can be working on it
-            with self._store.write() as connection:
-                inbound.recover(connection)
-        self._keep("intake", self._intake.start, lambda: self._intake.is_alive)
+        config = self._house.config
+        self._keep_thread("intake", self._intake.start, lambda: self._intake.is_alive)
         await self._smtp.start()
-        for name, mailbox in self._config.mailbox.items():
+        for name, mailbox in config.mailbox.items():
             if mailbox.imap:
-                self._keep_watching(name)
+                self._watch(name)
+        self._keep_thread("process", self._processor.start, lambda: self._processor.alive)
+        self._keep(keep("courier", lambda: self._courier.run(self._stopping), self._stopping))
         self._schedule.start()
-        log.info("ready", smtp=self._smtp.addresses, imap=list(self._watchers), database=self._store.engine.name)
+        log.info("ready", smtp=self._smtp.addresses, imap=list(self._watchers), courier=config.outgoing.courier,
+                 database=self._house.store.engine.name)  # fmt: skip
         systemd.notify("READY=1")
 
-    def _keep(self, name: str, start: Callable[[], None], is_alive: Callable[[], bool]) -> None:
-        self._kept.append(asyncio.create_task(keep_thread(name, start, is_alive, self._stopping)))
+    def _watch(self, name: str) -> None:
+        house, secret = self._house, self._secrets[f"mailbox.{name}.imap"]
 
-    def _keep_watching(self, name: str) -> None:
         def start() -> None:
-            secret = self._secrets[f"mailbox.{name}.imap"]
-            self._watchers[name] = Watcher(self._config, name, secret, self._store, self._intake)
+            self._watchers[name] = Watcher(house.config, name, secret, house.store, self._intake)
             self._watchers[name].start()
 
-        self._keep(f"imap {name}", start, lambda: not self._watchers[name].join(0))
+        self._keep_thread(f"imap {name}", start, lambda: not self._watchers[name].join(0))
+
+    def _keep_thread(self, name: str, start: Callable[[], None], is_alive: Callable[[], bool]) -> None:
+        self._keep(keep_thread(name, start, is_alive, self._stopping))
+
+    def _keep(self, kept: Awaitable[None]) -> None:
+        self._kept.append(asyncio.ensure_future(kept))
 
     async def stop(self) -> None:
         """End it all: close the doors, finish what was taken."""
@@ -106,12 +150,18 @@ class Daemon:
         self._schedule.stop()
         for watcher in self._watchers.values():
             watcher.stop()
+        working = asyncio.gather(
+            asyncio.wait(self._kept, timeout=WORK_SECONDS),
+            asyncio.to_thread(self._processor.stop, WORK_SECONDS),
+        )
         await asyncio.gather(
-            self._smtp.stop(STOP_SECONDS),
-            *(asyncio.to_thread(watcher.join, STOP_SECONDS) for watcher in self._watchers.values()),
+            self._smtp.stop(DOORS_SECONDS),
+            *(asyncio.to_thread(watcher.join, DOORS_SECONDS) for watcher in self._watchers.values()),
         )
         await asyncio.to_thread(self._intake.stop, COMMIT_SECONDS)
-        await asyncio.gather(*self._kept)
+        await working
+        for late in self._kept:
+            late.cancel()
         log.info("stopped")
 
 
@@ -120,3 +170,15 @@ def _on_signals(stop: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: log.warning("not reloaded: restart to read the configuration anew"))
+
+
+def leave_in_time() -> None:
+    """Whatever hangs (a database that was stopped, say), this process ends: all that matters is on disk."""
+
+    def leave() -> None:
+        log.error("cut off", after=STOP_SECONDS)
+        os._exit(1)
+
+    timer = threading.Timer(STOP_SECONDS, leave)
+    timer.daemon = True
+    timer.start()
