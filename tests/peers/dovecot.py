@@ -22,58 +22,10 @@ from typing import Self
 
 from imapclient import IMAPClient
 from peers.certificates import Certificate
+from peers.dovecot_config import Accounts, configuration
 from peers.processes import Program, accepts, free_port, need, private_folder
 
 PACKAGE = "dovecot-imapd"
-
-CONFIG = """
-base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = {folder}/dovecot.log
-default_internal_user = {internal_user}
-default_internal_group = {internal_group}
-default_login_user = {login_user}
-protocols = imap
-listen = 127.0.0.1
-disable_plaintext_auth = no
-auth_mechanisms = plain login
-auth_failure_delay = 0
-mail_max_userip_connections = 100
-mail_location = maildir:{folder}/mail/%u
-mail_uid = {mail_user}
-mail_gid = {mail_group}
-first_valid_uid = 0
-namespace inbox {{
-  inbox = yes
-  separator = /
-}}
-passdb {{
-  driver = passwd-file
-  args = scheme=PLAIN {folder}/users
-}}
-userdb {{
-  driver = static
-  args = home={folder}/home/%u
-}}
-service imap-login {{
-  inet_listener imap {{
-    port = {port}
-  }}
-  inet_listener imaps {{
-    port = {tls_port}
-    ssl = yes
-  }}
-  process_min_avail = 1
-  service_count = 0
-  {no_chroot}
-}}
-service anvil {{
-  {no_chroot}
-}}
-service stats {{
-  {no_chroot}
-}}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,30 +74,21 @@ class Dovecot:
     def _configure(self) -> None:
         as_root = os.geteuid() == 0
         me, mine = _me()
-        self._mail_user, self._mail_group = ("nobody", "nogroup") if as_root else (me, mine)
-        text = CONFIG.format(
-            folder=self.folder,
-            port=self.port,
-            tls_port=self.tls_port,
-            internal_user="dovecot" if as_root else me,
-            internal_group="dovecot" if as_root else mine,
-            login_user="dovenull" if as_root else me,
-            mail_user=self._mail_user,
-            mail_group=self._mail_group,
-            no_chroot="" if as_root else "chroot =",
+        self._accounts = (
+            Accounts("dovecot", "dovecot", "dovenull", "nobody", "nogroup")
+            if as_root
+            else Accounts(me, mine, me, me, mine)
         )
-        if self.certificate:
-            text += f"ssl = yes\nssl_cert = <{self.certificate.certificate}\nssl_key = <{self.certificate.key}\n"
-        else:
-            text += "ssl = no\n"
         self.config = self.folder / "dovecot.conf"
-        self.config.write_text(text)
+        self.config.write_text(
+            configuration(self._binary, self.folder, self.port, self.tls_port, self._accounts, self.certificate)
+        )
         (self.folder / "users").write_text("".join(f"{user}:{{PLAIN}}{self.password}\n" for user in self.users))
         for name in ("mail", "home"):
             for user in self.users:
                 (self.folder / name / user).mkdir(parents=True)
             if as_root:
-                _give(self.folder / name, self._mail_user, self._mail_group)
+                _give(self.folder / name, self._accounts.mail_user, self._accounts.mail_group)
 
     def start(self) -> None:
         """Start it, and return when it takes connections."""
@@ -207,8 +150,8 @@ class Dovecot:
         written = self.folder / "mail" / user / "tmp" / name
         written.write_bytes(raw)
         if os.geteuid() == 0:
-            _give(self.folder / "mail" / user, self._mail_user, self._mail_group, recursive=False)
-            shutil.chown(written, self._mail_user, self._mail_group)
+            _give(self.folder / "mail" / user, self._accounts.mail_user, self._accounts.mail_group, recursive=False)
+            shutil.chown(written, self._accounts.mail_user, self._accounts.mail_group)
         written.rename(self.folder / "mail" / user / "new" / name)
 
     def messages(self, user: str, folder: str = "INBOX") -> list[Stored]:

@@ -1,0 +1,117 @@
+"""Dovecot's configuration: 2.3 (Debian 12) and 2.4 (Debian 13) have different settings for the same things."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers.certificates import Certificate
+
+EITHER = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/dovecot.log
+default_internal_user = {internal_user}
+default_internal_group = {internal_group}
+default_login_user = {login_user}
+listen = 127.0.0.1
+auth_mechanisms = plain login
+auth_failure_delay = 0
+mail_max_userip_connections = 100
+mail_uid = {mail_user}
+mail_gid = {mail_group}
+first_valid_uid = 0
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+  process_min_avail = 1
+  {no_limit}
+  {no_chroot}
+}}
+service anvil {{
+  {no_chroot}
+}}
+service stats {{
+  {no_chroot}
+}}
+"""
+BEFORE_2_4 = """
+protocols = imap
+disable_plaintext_auth = no
+mail_location = maildir:{folder}/mail/%u
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN {folder}/users
+}}
+userdb {{
+  driver = static
+  args = home={folder}/home/%u
+}}
+"""
+SINCE_2_4 = """
+protocols {{
+  imap = yes
+}}
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = {folder}/mail/%{{user}}
+passdb passwd-file {{
+  passwd_file_path = {folder}/users
+  default_password_scheme = PLAIN
+}}
+userdb static {{
+  fields {{
+    home = {folder}/home/%{{user}}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The users of the machine that Dovecot runs as."""
+
+    internal_user: str
+    internal_group: str
+    login_user: str
+    mail_user: str
+    mail_group: str
+
+
+def configuration(
+    binary: str, folder: Path, port: int, tls_port: int, accounts: Accounts, certificate: Certificate | None
+) -> str:
+    """The text of dovecot.conf for the version that `binary` is."""
+    version = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout
+    since_2_4 = tuple(int(part) for part in version.split("-")[0].split()[0].split(".")[:2]) >= (2, 4)
+    as_root = accounts.mail_user == "nobody"
+    text = ""
+    if since_2_4:
+        text += "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+    text += (EITHER + (SINCE_2_4 if since_2_4 else BEFORE_2_4)).format(
+        folder=folder,
+        port=port,
+        tls_port=tls_port,
+        internal_user=accounts.internal_user,
+        internal_group=accounts.internal_group,
+        login_user=accounts.login_user,
+        mail_user=accounts.mail_user,
+        mail_group=accounts.mail_group,
+        no_chroot="" if as_root else "chroot =",
+        no_limit="restart_request_count = unlimited" if since_2_4 else "service_count = 0",
+    )
+    if certificate is None:
+        return text + "ssl = no\n"
+    if since_2_4:
+        return f"{text}ssl = yes\nssl_server_cert_file = {certificate.certificate}\nssl_server_key_file = {certificate.key}\n"
+    return f"{text}ssl = yes\nssl_cert = <{certificate.certificate}\nssl_key = <{certificate.key}\n"
