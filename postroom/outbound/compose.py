@@ -12,6 +12,7 @@ import hashlib
 import re
 from base64 import encodebytes
 from binascii import b2a_qp
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
@@ -40,32 +41,36 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """What a mail is to say. Text is text: whatever it holds, it stays in its place."""
+    """Who says something to whom, and in which thread. Whatever a value holds, it stays in its field."""
 
     sender: Address
     to: tuple[Address, ...]
     subject: str
-    text: str = field(repr=False)
+    content: bytes = field(repr=False)  # of `content_of`
     message_id: str  # bare, ours
     date: datetime  # aware
-    html: str | None = field(default=None, repr=False)
     cc: tuple[Address, ...] = ()
     reply_to: Address | None = None
     in_reply_to: str | None = None
     references: tuple[str, ...] = ()
     marks: tuple[tuple[str, str], ...] = ()  # further headers, such as Auto-Submitted
-    files: tuple[File, ...] = ()
 
 
 def compose(mail: Mail) -> bytes:
     """The mail as it goes on the wire (RFC 5322, 2045–2047, 2231; 6532 where an address needs it)."""
-    boundary = "=_" + hashlib.sha256(mail.message_id.encode()).hexdigest()[:24]  # "=_" is in no encoded body
-    content = _text("plain", mail.text)
-    if mail.html is not None:
-        content = _multipart("alternative", boundary, [content, _text("html", mail.html)])
-    if mail.files:
-        content = _multipart("mixed", boundary + "m", [content, *(_file(file) for file in mail.files)])
-    return _head(mail).encode() + content
+    return _head(mail).encode() + mail.content
+
+
+def content_of(text: str, html: str | None = None, files: Sequence[File] = ()) -> bytes:
+    """What a mail says, as MIME: text, the same as HTML, and files; many mails may have the same."""
+    # "=_" is in no encoded body, and a text that holds its own digest nobody can write
+    boundary = "=_" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
+    content = _text("plain", text)
+    if html is not None:
+        content = _multipart("alternative", boundary, [content, _text("html", html)])
+    if files:
+        content = _multipart("mixed", boundary + "m", [content, *(_file(file) for file in files)])
+    return content
 
 
 def digest_of(raw: bytes) -> str:

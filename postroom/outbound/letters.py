@@ -10,7 +10,7 @@ from typing import Any
 
 from postroom.config import Config
 from postroom.outbound import addresses
-from postroom.outbound.compose import File, Mail, compose, digest_of
+from postroom.outbound.compose import File, Mail, compose, content_of, digest_of
 from postroom.outbound.policy import LOOP_MARK
 from postroom.outbound.templates import Templates
 from postroom.outbound.wording import queue_title
@@ -75,25 +75,32 @@ class Letters:
         reply_to = addresses.reply_address(self._signer, sender.address, case.number, Role.CUSTOMER, now + self._expire)
         return self._freeze(case, purpose, about, sender, Mail(
             sender=Address(sender.name, sender.address), to=(Address("", case.requester),),
-            reply_to=Address(sender.name, reply_to), subject=subject or words.subject, text=words.text, html=words.html,
-            in_reply_to=thread.in_reply_to, references=thread.references, marks=_marks(why, sender),
+            reply_to=Address(sender.name, reply_to), subject=subject or words.subject,
+            content=content_of(words.text, words.html), in_reply_to=thread.in_reply_to, references=thread.references, marks=_marks(why, sender),
             date=now, message_id=self._message_id(sender, case),
         ))  # fmt: skip
 
-    def to_agent(self, case: Any, agent: Any, purpose: str, data: dict[str, Any], about: int | None) -> NewDelivery:
-        """A notice to an agent; all notices about a ticket are one thread, and an answer speaks to the customer."""
+    def to_agents(
+        self, case: Any, agents: Sequence[Any], purpose: str, data: dict[str, Any], about: int | None
+    ) -> list[NewDelivery]:
+        """A notice to each agent; all notices about a ticket are one thread, and an answer speaks to the customer."""
+        if not agents:
+            return []
         sender, now = self.sender_of(case), self._clock()
         words = self._templates.render(purpose, {"desk": _desk(sender), **data})
-        reply_to = addresses.reply_address(
-            self._signer, sender.address, case.number, Role.AGENT, now + self._expire, agent.id
-        )
+        content = content_of(words.text, words.html)
         root = addresses.message_id(self._signer, sender.address, case.number, addresses.THREAD_ROOT)
-        return self._freeze(case, purpose, about, sender, Mail(
-            sender=Address(sender.name, sender.address), to=(Address(agent.title or agent.name, agent.address),),
-            reply_to=Address(sender.name, reply_to), subject=words.subject, text=words.text, html=words.html,
-            in_reply_to=root, references=(root,), marks=_marks(GENERATED, sender),
-            date=now, message_id=self._message_id(sender, case),
-        ))  # fmt: skip
+        notices = []
+        for agent in agents:
+            reply_to = addresses.reply_address(
+                self._signer, sender.address, case.number, Role.AGENT, now + self._expire, agent.id
+            )
+            notices.append(self._freeze(case, purpose, about, sender, Mail(
+                sender=Address(sender.name, sender.address), to=(Address(agent.title or agent.name, agent.address),),
+                reply_to=Address(sender.name, reply_to), subject=words.subject, content=content, in_reply_to=root,
+                references=(root,), marks=_marks(GENERATED, sender), date=now, message_id=self._message_id(sender, case),
+            )))  # fmt: skip
+        return notices
 
     def reply(
         self, case: Any, people: Sequence[Address], author: str, data: dict[str, Any], *, subject: str, thread: Thread,
@@ -106,8 +113,8 @@ class Letters:
         name = f"{author} ({sender.name})" if author else sender.name
         mail = Mail(
             sender=Address(name, sender.address), to=(people[0],), cc=tuple(people[1:]),
-            reply_to=Address(sender.name, reply_to), subject=subject, text=words.text, html=words.html,
-            in_reply_to=thread.in_reply_to, references=thread.references, files=tuple(files),
+            reply_to=Address(sender.name, reply_to), subject=subject, content=content_of(words.text, words.html, files),
+            in_reply_to=thread.in_reply_to, references=thread.references,
             date=now, message_id=self._message_id(sender, case),
         )  # fmt: skip
         first = self._freeze(case, "reply", about, sender, mail)

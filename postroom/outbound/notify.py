@@ -58,6 +58,17 @@ class Notifier:
 
     def enqueue(self, connection: Connection, happened: Happened) -> list[Line]:
         """Write the deliveries that `happened` calls for; the lines of the decision."""
+        mails, lines = self.prepare(connection, happened)
+        if mails:
+            outbox.enqueue(connection, mails)
+        return lines
+
+    def prepare(self, connection: Connection, happened: Happened) -> tuple[list[NewDelivery], list[Line]]:
+        """The deliveries that `happened` calls for, and the lines of the decision.
+
+        What is counted is counted; the deliveries are the caller's to give to `outbox.enqueue` in the same
+        transaction, those of many messages at once.
+        """
         told = _Told(connection, addressing.case(connection, happened.ticket_id), happened)
         match happened.what:
             case What.OPENED:
@@ -71,9 +82,7 @@ class Notifier:
                 self._tell_of_status(told)
             case What.ASSIGNED:
                 self._tell_of_assignment(told)
-        if told.mails:
-            outbox.enqueue(connection, told.mails)
-        return told.lines
+        return told.mails, told.lines
 
     def undeliverable(self, connection: Connection, delivery: Any, reason: str) -> None:
         """Tell the ticket's agents that a person's mail did not arrive."""
@@ -85,7 +94,7 @@ class Notifier:
             "ticket": wording.private_ticket_data(self._config, case),
             "recipient": delivery.recipient, "purpose": delivery.purpose, "reason": reason,
         }  # fmt: skip
-        mails = [self._letters.to_agent(case, agent, "undeliverable", data, delivery.message_id) for agent in agents]
+        mails = self._letters.to_agents(case, agents, "undeliverable", data, delivery.message_id)
         if mails:
             outbox.enqueue(connection, mails)
 
@@ -263,7 +272,7 @@ class Notifier:
 
     def _tell(self, told: _Told, purpose: str, agents: Sequence[Any], data: dict[str, Any]) -> None:
         about = told.happened.message_id
-        told.mails += [self._letters.to_agent(told.case, agent, purpose, data, about) for agent in agents]
+        told.mails += self._letters.to_agents(told.case, agents, purpose, data, about)
         names = [agent.name for agent in agents]
         why = f"told {', '.join(names)}" if names else f"nobody answers for the queue {told.case.queue}"
         told.note("notify", purpose, "enqueued" if names else "nothing", why, agents=names)

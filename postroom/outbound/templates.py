@@ -196,6 +196,7 @@ def _breaks(text: str) -> Markup:
 
 
 def _bounded(template: Template, data: Data) -> str:
+    """What the template makes of the data; SecurityError where it is too much, found before all of it is made."""
     pieces, size = [], 0
     for piece in template.generate(data):
         size += len(piece)

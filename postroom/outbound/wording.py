@@ -95,6 +95,8 @@ def queue_title(config: Config, queue: str) -> str:
 
 def untagged(subject: str, ref: str) -> str:
     """The subject without the ticket's tag."""
+    if f"[{ref}]".lower() not in subject.lower():
+        return subject
     return re.sub(rf"\s*\[{re.escape(ref)}\]\s*", " ", subject, flags=re.IGNORECASE).strip()
 
 
