@@ -75,9 +75,9 @@ class Dovecot:
         as_root = os.geteuid() == 0
         me, mine = _me()
         self._accounts = (
-            Accounts("dovecot", "dovecot", "dovenull", "nobody", "nogroup")
+            Accounts("dovecot", "dovecot", "dovenull", "nobody", "nogroup", True)
             if as_root
-            else Accounts(me, mine, me, me, mine)
+            else Accounts(me, mine, me, me, mine, False)
         )
         self.config = self.folder / "dovecot.conf"
         self.config.write_text(

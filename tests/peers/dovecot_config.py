@@ -86,6 +86,7 @@ class Accounts:
     login_user: str
     mail_user: str
     mail_group: str
+    may_chroot: bool  # root may
 
 
 def configuration(
@@ -94,7 +95,6 @@ def configuration(
     """The text of dovecot.conf for the version that `binary` is."""
     version = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout
     since_2_4 = tuple(int(part) for part in version.split("-")[0].split()[0].split(".")[:2]) >= (2, 4)
-    as_root = accounts.mail_user == "nobody"
     text = ""
     if since_2_4:
         text += "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
@@ -107,7 +107,7 @@ def configuration(
         login_user=accounts.login_user,
         mail_user=accounts.mail_user,
         mail_group=accounts.mail_group,
-        no_chroot="" if as_root else "chroot =",
+        no_chroot="" if accounts.may_chroot else "chroot =",
         no_limit="restart_request_count = unlimited" if since_2_4 else "service_count = 0",
     )
     if certificate is None:
