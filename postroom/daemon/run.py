@@ -100,6 +100,7 @@ class Daemon:
         config, store = house.config, house.store
         self._house = house
         self._secrets = secrets
+        self._is_ready = False
         self._stopping = asyncio.Event()
         self._kept: list[asyncio.Task[None]] = []
         self._courier = Courier(
@@ -125,6 +126,7 @@ class Daemon:
         self._schedule.start()
         log.info("ready", smtp=self._smtp.addresses, imap=list(self._watchers), courier=config.outgoing.courier,
                  database=self._house.store.engine.name)  # fmt: skip
+        self._is_ready = True
         systemd.notify("READY=1")
 
     def _watch(self, name: str) -> None:
@@ -144,7 +146,8 @@ class Daemon:
 
     async def stop(self) -> None:
         """End it all: close the doors, finish what was taken."""
-        log.info("stopping")
+        if self._is_ready:  # else the reason is said in one line
+            log.info("stopping")
         systemd.notify("STOPPING=1")
         self._stopping.set()
         self._schedule.stop()
@@ -162,7 +165,8 @@ class Daemon:
         await working
         for late in self._kept:
             late.cancel()
-        log.info("stopped")
+        if self._is_ready:
+            log.info("stopped")
 
 
 def _on_signals(stop: asyncio.Event) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from sqlalchemy import text
 
 from postroom.config import Config
 from postroom.store import inbound
@@ -59,7 +58,11 @@ class Schedule:
 
     def tidy(self) -> None:
         """Give the write-ahead log back to the disk, and the query planner its statistics."""
-        with self._store.engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.execute(text("PRAGMA optimize"))
-            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        connection = self._store.engine.raw_connection()  # SQLAlchemy's own begin a transaction, where neither works
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA optimize")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.close()
+        finally:
+            connection.close()
