@@ -124,7 +124,11 @@ class Part:
 
     def text(self) -> str:
         """The body as text, by its charset or the one that it is really in; line ends are `\\n`."""
-        text = charsets.decode(self.decoded(), self.params.get("charset"), hint=self.hint)
+        return self.text_of(self.decoded())
+
+    def text_of(self, octets: bytes) -> str:
+        """Octets of this part's body as text, by its charset or the one that they are really in; line ends are `\\n`."""
+        text = charsets.decode(octets, self.params.get("charset"), hint=self.hint)
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
     def walk(self) -> Iterator[Part]:

@@ -1,0 +1,197 @@
+"""Which parts of a message are its body, and what do they say: as text, and as HTML (RFC 2046 §5.1, RFC 2387).
+
+A body is a row of segments, one behind the other, each in one or both forms: `multipart/alternative` has both forms of one
+segment, `multipart/mixed` (where Apple Mail puts pictures between paragraphs) several segments. What is body is no
+attachment, and what is no body is one.
+"""
+
+from __future__ import annotations
+
+import html as entities
+import re
+from dataclasses import dataclass, field
+
+from postroom.parsers import flowed, transfer
+from postroom.parsers.html import to_text
+from postroom.parsers.mime import Part, Tree
+
+TEXT_CHARACTERS = 4 * 1024 * 1024  # of the body; more stays in the raw message
+SEGMENTS = 200  # texts that are joined; more are attachments
+
+# Text that is a file to its reader, not something that the author wrote.
+_FILES = frozenset({
+    "text/calendar", "text/x-vcalendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv", "text/css", "text/xml",
+    "text/javascript", "text/rfc822-headers", "text/rfc822", "text/x-amp-html", "text/rtf", "text/tab-separated-values",
+})  # fmt: skip
+_HTML = frozenset({"text/html", "text/xhtml", "application/xhtml+xml"})
+_ENRICHED = frozenset({"text/enriched", "text/richtext"})
+_ENRICHED_TAG = re.compile(r"<(/?[A-Za-z-]{1,60}+)>")
+_WORDS = re.compile(r"\w+")
+
+
+@dataclass(slots=True)
+class Segment:
+    """One stretch of the body, in one form or both."""
+
+    plain: str | None = None
+    html: str | None = None
+
+
+@dataclass(slots=True)
+class Bodies:
+    """The body, and which parts it was read from."""
+
+    text: str = ""
+    html: str | None = None  # as written: not sanitised
+    parts: set[str] = field(default_factory=set)  # paths of the parts that are body
+    from_html: bool = False  # the text was made from HTML, all of it
+    uuencoded: dict[str, list[transfer.UuBlock]] = field(default_factory=dict)  # files found in the text of a part
+    is_cut: bool = False
+
+
+def read_bodies(tree: Tree) -> Bodies:
+    """The body of a message; of one that holds nothing but an attached message, an empty one."""
+    bodies = Bodies()
+    segments = _merge_doubled(_segments(tree.root, bodies, is_first=True))
+    texts = [_text_of(segment) for segment in segments]
+    bodies.text = "\n".join(text.rstrip("\n") if index + 1 < len(texts) else text for index, text in enumerate(texts))
+    bodies.from_html = bool(segments) and all(not (segment.plain or "").strip() for segment in segments)
+    if any(segment.html is not None for segment in segments):
+        bodies.html = "\n".join(_html_of(segment) for segment in segments)
+    if len(bodies.text) > TEXT_CHARACTERS:
+        bodies.text, bodies.is_cut = bodies.text[:TEXT_CHARACTERS], True
+    return bodies
+
+
+def _segments(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:
+    """What the part adds to the body. `is_first`: nothing before it did."""
+    if len(bodies.parts) >= SEGMENTS:
+        return []
+    if part.content_type == "multipart/alternative":
+        return _alternative(part, bodies, is_first=is_first)
+    if part.content_type == "multipart/related":
+        return _related(part, bodies, is_first=is_first)
+    if part.is_multipart:
+        children = part.children[:1] if part.content_type == "multipart/signed" else part.children
+        found: list[Segment] = []
+        for child in children:
+            found += _segments(child, bodies, is_first=is_first and not found)
+        return found
+    if part.children and "pkcs7-mime" in part.content_type:
+        bodies.parts.add(part.path)
+        return _segments(part.children[0], bodies, is_first=is_first)
+    return _leaf(part, bodies, is_first=is_first)
+
+
+def _alternative(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:
+    """RFC 2046 §5.1.4: the same thing in several forms; the plainest text, and the last HTML."""
+    plain: list[Segment] = []
+    rich: list[Segment] = []
+    for child in part.children:
+        found = _segments(child, bodies, is_first=is_first)
+        if any(segment.html is not None for segment in found):
+            rich = found
+            if not plain and any((segment.plain or "").strip() for segment in found):
+                plain = [Segment(plain=segment.plain) for segment in found if segment.plain is not None]
+        elif not any((segment.plain or "").strip() for segment in plain):
+            plain = found or plain
+    if not rich:
+        return plain
+    text = "\n".join(segment.plain or "" for segment in plain)
+    whole = Segment(text if text.strip() else None, "\n".join(_html_of(segment) for segment in rich))
+    return [whole]
+
+
+def _related(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:
+    """RFC 2387: the root is the body, the rest are its pictures; text without a Content-ID is body all the same."""
+    start = part.params.get("start", "").strip("<> ")
+    root = next((child for child in part.children if start and _content_id(child) == start), None)
+    found: list[Segment] = []
+    for child in part.children:
+        wanted = child is root or (root is None and not found) or child.is_multipart or not _content_id(child)
+        if wanted:
+            found += _segments(child, bodies, is_first=is_first and not found)
+    return found
+
+
+def _leaf(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:
+    kind = part.content_type
+    if not (kind.startswith("text/") or kind in _HTML) or kind in _FILES or not _is_body(part, is_first=is_first):
+        return []
+    bodies.parts.add(part.path)
+    if kind in _HTML:
+        return [Segment(html=part.text())]
+    if kind in _ENRICHED:
+        return [Segment(plain=_read_enriched(part.text()))]
+    return [Segment(plain=_read_plain(part, bodies))]
+
+
+def _is_body(part: Part, *, is_first: bool) -> bool:
+    """A named text is a file, unless it comes first and says that it is to be shown."""
+    if part.disposition == "attachment":
+        return part.path == "" and part.filename is None
+    if not part.filename:
+        return True
+    return is_first and part.disposition in (None, "inline") and _is_body_name(part)
+
+
+def _is_body_name(part: Part) -> bool:
+    return part.path == "" or part.content_type in _HTML or part.content_type == "text/plain"
+
+
+def _read_plain(part: Part, bodies: Bodies) -> str:
+    octets = part.decoded()
+    if b"begin" in octets and part.encoding in ("identity", "quoted-printable", "base64"):
+        blocks = transfer.find_uuencoded(octets)
+        if blocks:
+            bodies.uuencoded[part.path] = blocks
+            octets = _without(octets, blocks)
+    text = part.text_of(octets)
+    if part.params.get("format", "").lower().strip() == "flowed":
+        return flowed.unflow(text, delsp=part.params.get("delsp", "").lower().strip() == "yes")
+    return text
+
+
+def _without(octets: bytes, blocks: list[transfer.UuBlock]) -> bytes:
+    kept: list[bytes] = []
+    position = 0
+    for block in blocks:
+        kept.append(octets[position : block.start])
+        position = block.end
+    return b"".join([*kept, octets[position:]])
+
+
+def _read_enriched(text: str) -> str:
+    """RFC 1896: a single line break is a blank, n of them are n - 1, `<<` is `<`."""
+    plain = re.sub(r"\n(\n*)", lambda match: match[1] or " ", text.replace("<<", "\ufdd0"))
+    plain = re.sub(r"<param>[^<]*+</param>", "", plain, flags=re.IGNORECASE)
+    return _ENRICHED_TAG.sub("", plain).replace("\ufdd0", "<")
+
+
+def _merge_doubled(segments: list[Segment]) -> list[Segment]:
+    """Text followed by the same words in HTML, sent as `mixed` where `alternative` was meant."""
+    if len(segments) == 2 and segments[0].html is None and segments[1].plain is None:
+        plain, rich = segments[0].plain or "", segments[1].html or ""
+        if _start_of(plain) and _start_of(plain) == _start_of(to_text(rich[:20_000])):
+            return [Segment(plain, rich)]
+    return segments
+
+
+def _start_of(text: str) -> list[str]:
+    return _WORDS.findall(text[:2_000])[:40]
+
+
+def _text_of(segment: Segment) -> str:
+    if segment.plain is not None and (segment.plain.strip() or segment.html is None):
+        return segment.plain
+    return to_text(segment.html or "", quote_marks=True)
+
+
+def _html_of(segment: Segment) -> str:
+    if segment.html is not None:
+        return segment.html
+    return f'<div style="white-space: pre-wrap">{entities.escape(segment.plain or "")}</div>'
+
+
+def _content_id(part: Part) -> str:
+    return (part.header("content-id") or "").strip("<> ")

@@ -1,0 +1,155 @@
+"""The one door of this room: bytes in, what they say out, whatever they are."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from postroom.parsers import headers, mime
+from postroom.parsers.addresses import MAX_ADDRESSES, read_addresses
+from postroom.parsers.attachments import list_attachments
+from postroom.parsers.automatic import classify
+from postroom.parsers.bodies import Bodies, read_bodies
+from postroom.parsers.dates import read_date
+from postroom.parsers.forwarded import read_forwarded
+from postroom.parsers.message_ids import read_ids, read_message_id
+from postroom.parsers.parsed import Address, Attachment, Automatic, Bounce, Forwarded, Kind, ParsedEmail
+from postroom.parsers.reply import Reply, read_reply
+from postroom.parsers.reply_html import read_html_reply
+from postroom.parsers.sanitise import sanitise
+
+HEADER_VALUE_KEPT = 16 * 1024  # characters of one header in `ParsedEmail.headers`
+HEADERS_KEPT = 1_000
+
+_Step = TypeVar("_Step")
+_NOT_KEPT = ("received", "dkim-signature", "arc-", "x-received", "domainkey-signature", "x-google-dkim-signature")
+_TRAILING_BLANKS = re.compile(rb"[ \t\r]+(?=\n)|[ \t\r\n]+\Z")
+
+
+def parse(raw: bytes) -> ParsedEmail:
+    """What a message says. Never raises for what the message holds: damage is named in `defects`."""
+    tree = mime.read_tree(raw)
+    return _Reading(tree).read()
+
+
+class _Reading:
+    """One message being read, step by step; a step that fails becomes a defect, and the others go on."""
+
+    def __init__(self, tree: mime.Tree) -> None:
+        self._tree = tree
+        self._root = tree.root
+
+    def read(self) -> ParsedEmail:
+        root = self._root
+        bodies = self._step("the body", lambda: read_bodies(self._tree), Bodies())
+        no_attachments: tuple[Attachment, ...] = ()
+        attachments = self._step("the attachments", lambda: list_attachments(self._tree, bodies), no_attachments)
+        reply_text, quoted_text, signature = self._read_reply(bodies)
+        kind, automatic, bounce = self._classify(bodies)
+        subject = self._step("the subject", lambda: root.header("subject") or "", "")
+        self._note_limits(bodies)
+        return ParsedEmail(
+            message_id=self._step("Message-ID", self._message_id, None),
+            in_reply_to=self._ids("in-reply-to"),
+            references=self._ids("references"),
+            date=self._step("Date", lambda: read_date(root.header("date") or ""), None),
+            from_=self._addresses("from"),
+            sender=self._addresses("sender"),
+            reply_to=self._addresses("reply-to"),
+            to=self._addresses("to"),
+            cc=self._addresses("cc"),
+            subject=subject,
+            text=bodies.text,
+            html=self._step("the HTML", lambda: self._html(bodies), None),
+            reply_text=reply_text,
+            quoted_text=quoted_text,
+            signature=signature,
+            attachments=attachments,
+            kind=kind,
+            automatic=automatic,
+            bounce=bounce,
+            forwarded=self._step("the forwarded message", lambda: self._forwarded(bodies, subject), None),
+            headers=self._step("the headers", self._headers, ()),
+            hops=len(root.all_raw_headers("received")),
+            body_digest=_digest(root.body()),
+            defects=tuple(self._tree.defects),
+        )
+
+    def _step(self, what: str, read: Callable[[], _Step], otherwise: _Step) -> _Step:
+        """The edge of STYLE.md: reading degrades, it does not fail."""
+        try:
+            return read()
+        except Exception as error:
+            self._tree.note(f"{what} could not be read ({type(error).__name__})")
+            return otherwise
+
+    def _message_id(self) -> str | None:
+        value = self._root.raw_header("message-id")
+        return None if value is None else read_message_id(value)
+
+    def _ids(self, name: str) -> tuple[str, ...]:
+        def read() -> tuple[str, ...]:
+            found: dict[str, None] = {}
+            for value in self._root.all_raw_headers(name)[:20]:
+                found.update(dict.fromkeys(read_ids(value)))
+            return tuple(found)
+
+        return self._step(name, read, ())
+
+    def _addresses(self, name: str) -> tuple[Address, ...]:
+        def read() -> tuple[Address, ...]:
+            found: list[Address] = []
+            for value in self._root.all_raw_headers(name)[:20]:
+                found += read_addresses(value, hint=self._root.hint)
+            if len(found) >= MAX_ADDRESSES:
+                self._tree.note(f"{name}: more than {MAX_ADDRESSES} addresses; the rest was not read")
+            return tuple(found[:MAX_ADDRESSES])
+
+        return self._step(name, read, ())
+
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        kept: list[tuple[str, str]] = []
+        for name, value in self._root.fields():
+            if len(kept) < HEADERS_KEPT and not name.startswith(_NOT_KEPT):
+                kept.append((name, headers.decode(value, hint=self._root.hint)[:HEADER_VALUE_KEPT]))
+        return tuple(kept)
+
+    def _read_reply(self, bodies: Bodies) -> tuple[str, str | None, str | None]:
+        def read() -> Reply:
+            found = read_html_reply(bodies.html) if bodies.from_html and bodies.html else None
+            return found or read_reply(bodies.text)
+
+        reply = self._step("the reply", read, Reply(bodies.text, None, None))
+        return reply.reply_text, reply.quoted_text, reply.signature
+
+    def _classify(self, bodies: Bodies) -> tuple[Kind, Automatic, Bounce | None]:
+        found = self._step("the kind", lambda: classify(self._tree, bodies.text), None)
+        return (Kind.MESSAGE, Automatic(), None) if found is None else (found.kind, found.automatic, found.bounce)
+
+    def _html(self, bodies: Bodies) -> str | None:
+        if bodies.html is None:
+            return None
+        shown, defect = sanitise(bodies.html)
+        if defect is not None:
+            self._tree.note(defect)
+        return shown
+
+    def _forwarded(self, bodies: Bodies, subject: str) -> Forwarded | None:
+        return read_forwarded(bodies.text, subject)
+
+    def _note_limits(self, bodies: Bodies) -> None:
+        if bodies.is_cut:
+            self._tree.note("the text is longer than 4 Mi characters; the rest is in the raw message only")
+        for name, value in self._root.fields():
+            if len(value) > headers.STRUCTURED_OCTETS:
+                self._tree.note(f"{name}: longer than 16 KiB; the rest was not read")
+
+
+def _digest(body: bytes) -> str:
+    """Made equal: line ends, blanks at the ends of lines, empty lines at the end. Relays change these."""
+    same = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b" \n" in same or b"\t\n" in same:
+        same = re.sub(rb"(?<![ \t])[ \t]++(?=\n)", b"", same)
+    return hashlib.sha256(same.rstrip(b" \t\n")).hexdigest()

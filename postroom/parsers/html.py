@@ -1,0 +1,354 @@
+"""HTML as text that a person can read: paragraphs, lists, tables, links, quotes. One pass, linear in its size.
+
+Data tables are set in columns; tables that only lay out a page, which most mail is made of, become lines. A link is
+followed by where it leads, unless it says so itself. What is not shown (styles, scripts, `display:none`) is left out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from postroom.parsers.html_tokens import Tag, tokens, unescape
+
+MAX_TABLES = 20  # tables within each other; those further in are read as lines
+MAX_COLUMNS = 20  # of such a table
+MAX_COLUMN = 40  # characters of a cell in a table that is set in columns
+MAX_QUOTES = 10  # marks before a line
+LINK_LENGTH = 2_000  # characters; a longer address helps nobody
+
+_BLANKS = re.compile(r"[ \t\n\r\f]+")
+_HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
+_INVISIBLE = " \t\u00a0\u200b\u200c\u200d\u034f\u00ad\u2007\ufeff"  # what fills the hidden first lines of newsletters
+_VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
+_PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "blockquote", "pre", "fieldset"})
+_BLOCKS = _PARAGRAPHS | frozenset({
+    "address", "article", "aside", "body", "center", "dd", "details", "dir", "div", "dt", "figcaption", "figure", "footer",
+    "form", "header", "html", "legend", "li", "main", "menu", "nav", "option", "section", "summary", "table", "tbody", "tfoot",
+    "thead", "tr", "td", "th", "caption",
+})  # fmt: skip
+_UNSEEN = frozenset({"select", "noembed", "noframes", "audio", "video", "svg", "math", "datalist"})
+_SELF_CLOSING = frozenset({"p", "li", "td", "th", "tr", "dd", "dt"})  # the next of its kind ends it
+_RAW = frozenset({"script", "style", "title", "template"})
+
+
+def to_text(source: str, *, quote_marks: bool = False) -> str:
+    """The text of an HTML document or fragment; `quote_marks` puts `> ` before the lines of a blockquote."""
+    writer = _Writer(quote_marks=quote_marks)
+    for token in tokens(source):
+        if isinstance(token, Tag):
+            writer.tag(token)
+        else:
+            writer.text(token)
+    return writer.finish()
+
+
+class _Lines:
+    """Text being set in lines: blanks collapse, blocks begin new lines, paragraphs keep one empty line apart."""
+
+    __slots__ = ("_blank_due", "_line", "_space_due", "lines")
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._line: list[str] = []
+        self._space_due = False
+        self._blank_due = False
+
+    def add(self, text: str, prefix: str, *, raw: bool = False) -> None:
+        if raw:
+            first, *rest = text.split("\n")
+            self._put(first, prefix)
+            for line in rest:
+                self.break_line(prefix, force=True)
+                self._put(line, prefix)
+            return
+        collapsed = _BLANKS.sub(" ", text)
+        if collapsed == " ":
+            self._space_due = bool(self._line)
+            return
+        if collapsed.startswith(" "):
+            self._space_due = bool(self._line)
+        self._put(collapsed.strip(" "), prefix)
+        self._space_due = collapsed.endswith(" ")
+
+    def _put(self, text: str, prefix: str) -> None:
+        if not text:
+            return
+        if not self._line:
+            if self._blank_due and self.lines:
+                self.lines.append(prefix.rstrip())
+            self._line.append(prefix)
+        elif self._space_due:
+            self._line.append(" ")
+        self._blank_due = self._space_due = False
+        self._line.append(text)
+
+    def break_line(self, prefix: str, *, force: bool = False) -> None:
+        if self._line:
+            self.lines.append("".join(self._line).rstrip(" \t"))
+            self._line.clear()
+        elif force:
+            self.lines.append(prefix.rstrip())
+        self._space_due = False
+
+    def paragraph(self, prefix: str) -> None:
+        self.break_line(prefix)
+        self._blank_due = bool(self.lines)
+
+    @property
+    def is_at_start(self) -> bool:
+        return not self._line
+
+
+class _Table:
+    __slots__ = ("is_simple", "outer", "rows")
+
+    def __init__(self, outer: _Lines, first: _Lines) -> None:
+        self.outer = outer
+        self.rows: list[list[list[str]]] = [[first.lines]]
+        self.is_simple = True  # no table within it
+
+
+class _Writer:
+    def __init__(self, *, quote_marks: bool) -> None:
+        self._out = _Lines()
+        self._quote_marks = quote_marks
+        self._quotes = 0
+        self._lists: list[int | None] = []
+        self._tables: list[_Table] = []
+        self._tables_inside = 0
+        self._pre = 0
+        self._links: list[tuple[str, int]] = []
+        self._hidden: tuple[str, int] | None = None  # the element that is not shown, and how many of its name are open
+        self._pending_marker = ""
+        self._recent: list[str] = []
+
+    @property
+    def _prefix(self) -> str:
+        marks = "> " * min(self._quotes, MAX_QUOTES) if self._quote_marks and not self._tables else ""
+        return marks + "  " * min(max(len(self._lists) - 1, 0), MAX_QUOTES)
+
+    def text(self, written: str) -> None:
+        if self._hidden is not None:
+            return
+        text = unescape(written)
+        if self._pre:
+            self._out.add(text.replace("\r", ""), self._prefix, raw=True)
+            return
+        if self._pending_marker and text.strip(" \t\r\n\f"):
+            text = self._pending_marker + text.lstrip(" \t\r\n\f")
+            self._pending_marker = ""
+        self._out.add(text, self._prefix)
+        if self._links:
+            self._recent.append(text)
+
+    def tag(self, tag: Tag) -> None:
+        name = tag.name
+        if self._hidden is not None:
+            hidden, depth = self._hidden
+            if name == hidden:
+                closes = tag.is_end or name in _SELF_CLOSING
+                depth += -1 if closes else 1
+                self._hidden = (hidden, depth) if depth else None
+            if self._hidden is not None or tag.is_end:
+                return
+        if tag.is_end:
+            self._end(name)
+        elif name in _UNSEEN or name in _RAW or (name not in _VOID and self._is_hidden(tag)):
+            if name not in _RAW:
+                self._hidden = (name, 1)
+        else:
+            self._start(tag)
+
+    def _is_hidden(self, tag: Tag) -> bool:
+        attributes = tag.source[tag.attributes_at : min(tag.end, tag.attributes_at + 4_000)]
+        return ":" in attributes and _HIDDEN.search(attributes) is not None
+
+    def _start(self, tag: Tag) -> None:
+        name = tag.name
+        if name == "br":
+            self._out.break_line(self._prefix, force=True)
+        elif name == "a":
+            self._end_link()
+            self._links.append((tag.attributes().get("href", "").strip(), len(self._recent)))
+        elif name == "img":
+            alt = tag.attributes().get("alt", "").strip()
+            if alt and self._pending_marker == "":
+                self._out.add(f"[{alt}]", self._prefix)
+        elif name == "hr":
+            self._out.break_line(self._prefix)
+            self._out.add("_" * 32, self._prefix)
+            self._out.break_line(self._prefix)
+        elif name in _BLOCKS:
+            self._start_block(tag)
+
+    def _start_block(self, tag: Tag) -> None:
+        name = tag.name
+        if name == "table":
+            self._start_table()
+            return
+        if name in ("tr", "td", "th"):
+            self._start_cell(name)
+            return
+        (
+            self._out.paragraph
+            if name in _PARAGRAPHS and not (name in ("ul", "ol") and self._lists)
+            else self._out.break_line
+        )(self._prefix)
+        if name == "blockquote":
+            self._quotes += 1
+        elif name == "pre":
+            self._pre += 1
+        elif name in ("ul", "ol", "menu", "dir"):
+            self._lists.append(1 if name == "ol" else None)
+        elif name == "li":
+            self._start_item()
+
+    def _start_item(self) -> None:
+        number = self._lists[-1] if self._lists else None
+        self._pending_marker = "* " if number is None else f"{number}. "
+        if number is not None:
+            self._lists[-1] = number + 1
+
+    def _end(self, name: str) -> None:
+        if name == "a":
+            self._end_link()
+        elif name == "table":
+            self._end_table()
+        elif name in ("td", "th", "tr"):
+            pass
+        elif name in _BLOCKS:
+            self._end_block(name)
+
+    def _end_block(self, name: str) -> None:
+        (
+            self._out.paragraph
+            if name in _PARAGRAPHS and not (name in ("ul", "ol") and len(self._lists) > 1)
+            else self._out.break_line
+        )(self._prefix)
+        if name == "blockquote":
+            self._quotes = max(self._quotes - 1, 0)
+        elif name == "pre":
+            self._pre = max(self._pre - 1, 0)
+        elif name in ("ul", "ol", "menu", "dir") and self._lists:
+            self._lists.pop()
+            self._pending_marker = ""
+        elif name == "li":
+            self._pending_marker = ""
+
+    def _end_link(self) -> None:
+        if not self._links:
+            return
+        target, since = self._links.pop()
+        text = "".join(self._recent[since:]).strip()
+        if not self._links:
+            self._recent.clear()
+        shown = _shown_target(target, text)
+        if shown:
+            self._out.add(f" <{shown}>" if text else f"<{shown}>", self._prefix)
+
+    def _start_table(self) -> None:
+        self._out.break_line(self._prefix)
+        if self._tables:
+            self._tables[-1].is_simple = False
+        if len(self._tables) >= MAX_TABLES:
+            self._tables_inside += 1
+            return
+        first = _Lines()
+        self._tables.append(_Table(self._out, first))
+        self._out = first
+
+    def _start_cell(self, name: str) -> None:
+        self._out.break_line(self._prefix)
+        if not self._tables or self._tables_inside:
+            return
+        rows = self._tables[-1].rows
+        if name == "tr":
+            rows.append([])
+        self._out = _Lines()
+        rows[-1].append(self._out.lines)
+
+    def _end_table(self) -> None:
+        self._out.break_line(self._prefix)
+        if self._tables_inside:
+            self._tables_inside -= 1
+            return
+        if not self._tables:
+            return
+        table = self._tables.pop()
+        self._out = table.outer
+        for line in _set_table(table):
+            self._out.add(line, self._prefix, raw=True)
+            self._out.break_line(self._prefix, force=True)
+
+    def finish(self) -> str:
+        while self._tables:
+            self._tables_inside = 0
+            self._end_table()
+        self._out.break_line("")
+        lines = self._out.lines
+        while lines and not lines[-1].strip():
+            lines.pop()
+        return _collapse_blank_lines(lines).replace("\u00ad", "").replace("\u00a0", " ")
+
+
+def _set_table(table: _Table) -> list[str]:
+    rows = [[cell for cell in row if any(line.strip() for line in cell)] for row in table.rows]
+    rows = [row for row in rows if row]
+    if table.is_simple and _is_data(rows):
+        widths = [
+            max(_width(row[column][0]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))
+        ]
+        return [
+            "  ".join(cell[0] + " " * (widths[column] - _width(cell[0])) for column, cell in enumerate(row)).rstrip()
+            for row in rows
+        ]
+    lines: list[str] = []
+    for row in rows:
+        if all(len(cell) == 1 for cell in row) and table.is_simple:
+            lines.append("  ".join(cell[0] for cell in row))
+        else:
+            for cell in row:
+                lines.extend(cell)
+    return lines
+
+
+def _is_data(rows: list[list[list[str]]]) -> bool:
+    return (
+        len(rows) > 1
+        and 1 < max(map(len, rows)) <= MAX_COLUMNS
+        and all(len(cell) == 1 and _width(cell[0]) <= MAX_COLUMN for row in rows for cell in row)
+    )
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(
+        2 if unicodedata.east_asian_width(char) in "WF" else 0 if unicodedata.combining(char) else 1 for char in text
+    )
+
+
+def _collapse_blank_lines(lines: list[str]) -> str:
+    """No more than two empty lines in a row, none at the start."""
+    kept: list[str] = []
+    blank = 0
+    for line in lines:
+        blank = 0 if line.strip(_INVISIBLE) else blank + 1
+        if blank <= 2 and (kept or not blank):
+            kept.append(line if not blank else "")
+    return "\n".join(kept)
+
+
+def _shown_target(target: str, text: str) -> str | None:
+    """Where a link leads, if that says more than its text; addresses of no use to a reader are left out."""
+    lowered = target[:10].lower()
+    if not lowered.startswith(("http:", "https:", "mailto:", "tel:", "ftp:")) or len(target) > LINK_LENGTH:
+        return None
+    plain = target.removeprefix("mailto:").removeprefix("tel:")
+    bare = re.sub(r"^https?://(?:www\.)?|/$", "", plain)
+    if text and bare.casefold() == re.sub(r"^https?://(?:www\.)?|/$", "", text).casefold():
+        return None
+    return _BLANKS.sub("%20", plain)

@@ -1,0 +1,51 @@
+"""The ids in Message-ID, In-Reply-To and References: bare, without angle brackets and blanks (RFC 5322 §3.6.4).
+
+Broken forms too: without brackets, folded in the middle, with a phrase around them. What a phrase names in angle brackets
+besides the id (`Message from Ann <ann@example.org> of "Mon, …" <id>`, RFC 822 §4.6.2) is an address, and no id.
+"""
+
+from __future__ import annotations
+
+import re
+
+from postroom.parsers import headers
+
+MAX_IDS = 1_000  # of one header
+ID_LENGTH = 998  # characters; a line can hold no more (RFC 5322 §2.1.1)
+_HEAD = 4 * 1024  # octets kept of the beginning of an overlong header: the root is there, the parents at its end
+
+_BRACKETED = re.compile(r"<([^<>]++)>")
+_BLANKS = re.compile(r"\s++")
+_NAMES_A_PERSON = re.compile(r"\bfrom\b[^\"]*+$", re.IGNORECASE)
+
+
+def read_message_id(value: bytes) -> str | None:
+    """The one id of a Message-ID header, or None."""
+    text = headers.read_raw(headers.unfold(value[: headers.STRUCTURED_OCTETS]))
+    found = next((cleaned for match in _BRACKETED.finditer(text) if (cleaned := _clean(match[1]))), None)
+    return found or _clean(text) or None
+
+
+def read_ids(value: bytes) -> list[str]:
+    """The ids of a References or In-Reply-To header, in their order, each once."""
+    if len(value) > headers.STRUCTURED_OCTETS:
+        value = value[:_HEAD] + b" " + value[len(value) - headers.STRUCTURED_OCTETS + _HEAD :]
+    text = headers.read_raw(headers.unfold(value))
+    matches = list(_BRACKETED.finditer(text))
+    found: dict[str, None] = {}
+    end = 0
+    for match in matches:
+        before, end = text[end : match.start()], match.end()
+        if len(matches) > 1 and _NAMES_A_PERSON.search(before):
+            continue
+        cleaned = _clean(match[1])
+        if cleaned:
+            found[cleaned] = None
+    if not matches:
+        words = [_clean(word.strip(",;\"'")) for word in text.split()]
+        found = dict.fromkeys(word for word in words if "@" in word[1:-1])
+    return list(found)[:MAX_IDS]
+
+
+def _clean(text: str) -> str:
+    return headers.one_line(_BLANKS.sub("", text).strip("<>"))[:ID_LENGTH]

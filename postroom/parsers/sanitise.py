@@ -1,0 +1,107 @@
+"""HTML that may be shown in the desk: by an allow-list, nothing fetched from elsewhere, pictures of the mail kept.
+
+The cleaning itself is nh3's (ammonia, an HTML5 parser). It is quadratic in the depth of the nesting and slow with very many
+attributes, so both are counted beforehand. A remote picture keeps its address in `data-remote-src`, for the viewer to
+load when a person asks for it; `cid:` stays for the viewer to resolve.
+"""
+
+from __future__ import annotations
+
+import re
+
+from postroom.parsers.html_tokens import Tag, tokens
+
+MAX_OCTETS = 2 * 1024 * 1024  # of HTML; more is shown as text (POLICIES, limits)
+MAX_NESTED = 1_000  # elements within each other
+MAX_ATTRIBUTE_TEXT = 64 * 1024  # characters of one tag
+
+_TAGS = frozenset({
+    "a", "abbr", "address", "article", "aside", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite", "code", "col",
+    "colgroup", "dd", "del", "details", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "font", "footer", "h1", "h2",
+    "h3", "h4", "h5", "h6", "header", "hr", "i", "img", "ins", "kbd", "li", "main", "mark", "ol", "p", "pre", "q", "rp", "rt",
+    "ruby", "s", "samp", "section", "small", "span", "strike", "strong", "sub", "summary", "sup", "table", "tbody", "td",
+    "tfoot", "th", "thead", "time", "tr", "tt", "u", "ul", "var", "wbr",
+})  # fmt: skip
+_DROPPED_WHOLE = frozenset(
+    {"script", "style", "title", "template", "iframe", "object", "embed", "svg", "math", "noscript", "select"}
+)
+_ATTRIBUTES = {
+    "*": {"dir", "lang", "title", "align", "style"},
+    "a": {"href", "name"},
+    "blockquote": {"type", "cite"},
+    "font": {"color", "face", "size"},
+    "img": {"src", "alt", "width", "height"},
+    "ol": {"start", "type", "reversed"},
+    "table": {"width", "border", "cellpadding", "cellspacing", "bgcolor"},
+    "td": {"width", "height", "colspan", "rowspan", "valign", "bgcolor", "nowrap"},
+    "th": {"width", "height", "colspan", "rowspan", "valign", "bgcolor", "nowrap", "scope"},
+    "tr": {"valign", "bgcolor"},
+    "col": {"span", "width"},
+    "colgroup": {"span", "width"},
+}
+_STYLES = frozenset({
+    "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius",
+    "border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "font-family",
+    "font-size", "font-style", "font-weight", "height", "letter-spacing", "line-height", "list-style-type", "margin",
+    "margin-bottom", "margin-left", "margin-right", "margin-top", "max-width", "padding", "padding-bottom", "padding-left",
+    "padding-right", "padding-top", "text-align", "text-decoration", "text-indent", "text-transform", "vertical-align",
+    "white-space", "width", "word-break",
+})  # fmt: skip
+_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sip", "cid", "data"})
+_PICTURE = re.compile(r"cid:|data:image/(?:png|gif|jpe?g|webp|bmp);base64,", re.IGNORECASE)
+_REMOTE = re.compile(r'(<img (?:[^>"]*+"[^"]*+")*?[^>"]*?)\bsrc="(?=https?:)', re.IGNORECASE)
+_UNCLOSED = frozenset(
+    {"p", "li", "td", "th", "tr", "dd", "dt", "option", "tbody", "thead", "tfoot", "colgroup", "html", "body", "head"}
+)
+_VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
+
+
+def sanitise(source: str) -> tuple[str | None, str | None]:
+    """The HTML to show, or None with the reason why it can only be shown as text."""
+    if len(source) > MAX_OCTETS:
+        return None, "the HTML is larger than 2 MiB and is shown as text"
+    reason = _too_costly(source)
+    if reason is not None:
+        return None, reason
+    import nh3  # noqa: PLC0415 - only HTML mail pays for it
+
+    cleaned = nh3.clean(
+        source,
+        tags=set(_TAGS),
+        clean_content_tags=set(_DROPPED_WHOLE),
+        attributes=_ATTRIBUTES,
+        attribute_filter=_filter,
+        url_schemes=set(_SCHEMES),
+        link_rel="noopener noreferrer nofollow",
+        filter_style_properties=set(_STYLES),
+        strip_comments=True,
+    )
+    return _hold_back(cleaned), None
+
+
+def _too_costly(source: str) -> str | None:
+    depth = 0
+    for token in tokens(source):
+        if not isinstance(token, Tag) or token.name in _UNCLOSED or token.name in _VOID:
+            continue
+        depth += -1 if token.is_end else 1
+        if depth > MAX_NESTED:
+            return f"the HTML is nested deeper than {MAX_NESTED} elements and is shown as text"
+        if token.end - token.attributes_at > MAX_ATTRIBUTE_TEXT:
+            return "the HTML has a tag of more than 64 KiB and is shown as text"
+        depth = max(depth, 0)
+    return None
+
+
+def _filter(tag: str, attribute: str, value: str) -> str | None:
+    if tag == "img" and attribute == "src":
+        return value if _PICTURE.match(value) or value[:6].lower().startswith(("http:", "https:")) else None
+    if attribute in ("href", "cite") and value[:5].lower() in ("data:", "cid:"):
+        return None
+    return value
+
+
+def _hold_back(cleaned: str) -> str:
+    return _REMOTE.sub(r'\1data-remote-src="', cleaned)
