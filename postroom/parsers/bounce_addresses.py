@@ -48,6 +48,8 @@ def _local_before(text: str, at: int) -> str:
     while start and at - start < LOCAL_PART and text[start - 1] not in _NOT_LOCAL:
         start -= 1
     local = text[start:at].lstrip("'*-.·•>/")
+    if local[:5].lower() == "smtp=":  # of an X.400 address, "dda:SMTP=ann@example.net"
+        local = local[5:]
     return "" if "//" in local else local  # a user name in a URL
 
 

@@ -10,17 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from postroom.parsers.bounce_addresses import domain_of, find_addresses
-from postroom.parsers.bounce_forms import (
-    ARRIVED,
-    CONTACTS,
-    GIVEN_UP,
-    NOTICES,
-    ORIGINAL_MARKS,
-    OTHER_LABELS,
-    RECIPIENT_LABELS,
-    STILL_TRYING,
-)
+from postroom.parsers.bounce_addresses import find_addresses
+from postroom.parsers.bounce_forms import ARRIVED, GIVEN_UP, NOTICES, ORIGINAL_MARKS, STILL_TRYING
+from postroom.parsers.bounce_lines import contacts, labelled_address, leading_address, listed_with
 from postroom.parsers.dsn import DIAGNOSTIC_KEPT, LINE_READ, RECIPIENTS_KEPT, is_permanent, read_report
 from postroom.parsers.parsed import BouncedRecipient
 from postroom.parsers.status import derived_status, explicit_status, find_status, has_failure_words
@@ -29,11 +21,7 @@ NOTICE_LINES = 400  # the longest real ones have about 100 before the copy of th
 NOTICE_READ = 60_000  # characters
 REASON_LINES = 12  # that belong to one recipient
 OPENING = 120  # characters in which a mail system has said what it is about
-CONTACT_REACH = 60  # characters between "contact" and the address
 BARE_NAMES = 20  # recipients without a domain
-
-_DECORATION = " \t<>*-–•·|#'\"‘“„「【[(0123456789.)"
-_AFTER_ADDRESS = (":", "(", "[", ",", ";", "...", "…", "<", "-", "–", "->", "\t", "#", "=", "'", '"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +96,7 @@ def read_recipients(
     reported = read_report("\n".join(notice.lines))
     if reported:
         return reported
-    own = {*own, *_contacts(notice)}
+    own = {*own, *contacts(notice.lines)}
     blocks = _blocks(notice)
     if named:
         by_address = {block.address.lower(): block for block in blocks}
@@ -116,12 +104,12 @@ def read_recipients(
     else:
         foreign = [block for block in blocks if block.address.lower() not in own]
         blocks = foreign or _inline(notice, own) or blocks
-    return tuple(_recipient(block, notice, alone=len(blocks) == 1) for block in blocks[:RECIPIENTS_KEPT])
+    return _told(blocks[:RECIPIENTS_KEPT], notice)
 
 
 def read_refused(notice: Notice, own: Collection[str]) -> tuple[BouncedRecipient, ...]:
     """The list that turned a message away: the first address that the notice speaks of."""
-    return tuple(_recipient(block, notice, alone=True) for block in _inline(notice, {*own, *_contacts(notice)})[:1])
+    return _told(_inline(notice, {*own, *contacts(notice.lines)})[:1], notice)
 
 
 def bare_names(notice: Notice, domain: str) -> tuple[BouncedRecipient, ...]:
@@ -139,15 +127,14 @@ def bare_names(notice: Notice, domain: str) -> tuple[BouncedRecipient, ...]:
             blocks[name] = _Block(f"{name}@{domain}", 0, [reason.strip()] if reason else [])
         elif name and blocks:
             break
-    return tuple(_recipient(block, notice, alone=len(blocks) == 1) for block in blocks.values())
+    return _told(list(blocks.values()), notice)
 
 
-def action_of(notice: Notice, subject: str = "") -> str:
+def _action_of(notice: Notice) -> str:
     """failed, delayed or delivered: what the notice says became of the message."""
-    subject = subject.lower()
     if any(phrase in notice.words for phrase in GIVEN_UP):
         return "failed"
-    if any(phrase in notice.words for phrase in STILL_TRYING) or any(w in subject for w in ("delay", "warning")):
+    if any(phrase in notice.words for phrase in STILL_TRYING):
         return "delayed"
     return "delivered" if any(phrase in notice.words for phrase in ARRIVED) else "failed"
 
@@ -181,13 +168,13 @@ def _blocks(notice: Notice) -> list[_Block]:
             continue
         indent = len(line) - len(line.lstrip())
         inside = current is not None and not current.closed and bool(current.lines) and indent > current.indent
-        address, reason = (None, "") if inside else _leading_address(content, previous)
+        address, reason = (None, "") if inside else leading_address(content, previous)
         if address is None and not inside:
-            address, reason = _labelled_address(content)
+            address, reason = labelled_address(content)
         if address is not None:
             current = blocks.setdefault(address.lower(), _Block(address, indent))
             current.closed = current.gap = False
-            others = _listed_with(address, content)
+            others = listed_with(address, content)
             for other in others:  # one reason for all of them
                 blocks.setdefault(other.lower(), _Block(other, indent, current.lines, closed=True))
             if reason and not others:
@@ -198,64 +185,6 @@ def _blocks(notice: Notice) -> list[_Block]:
         if len(blocks) >= RECIPIENTS_KEPT:
             break
     return list(blocks.values())
-
-
-def _listed_with(address: str, content: str) -> list[str]:
-    """The other addresses of a line that holds nothing but addresses: `a@b; c@d`."""
-    addresses = find_addresses(content)
-    if len(addresses) < 2 or len(content) > sum(len(one) + 8 for one in addresses):
-        return []
-    rest = content.lower()
-    for one in addresses:
-        rest = rest.replace(one.lower(), "", 1)
-    return [] if rest.strip(_DECORATION + ",;>\"'") else [one for one in addresses if one.lower() != address.lower()]
-
-
-def _leading_address(content: str, previous: str) -> tuple[str | None, str]:
-    """The address that a line begins with, and the rest of the line; none where the line is prose about an address."""
-    start = content.lstrip(_DECORATION)[:LINE_READ]
-    address = next(iter(find_addresses(start[:400])), None)
-    if address is None or not _starts_with(start, address):
-        return None, ""
-    after = start[start.index("@") + 1 if address[0] != '"' else start.index('"@') + 2 :]
-    after = after[len(domain_of(address)) :].lstrip(">\"')]*. \t|").strip()
-    # "… please contact" on the line before, and the address at the beginning of this one: wrapped prose.
-    if any(words in previous[-60:].lower() for words in CONTACTS) and not after.startswith(":"):
-        return None, ""
-    if after and not after.startswith(_AFTER_ADDRESS) and not _is_reason(after):
-        return None, ""
-    return address, after.lstrip(":;,-–> \t")
-
-
-def _starts_with(text: str, address: str) -> bool:
-    return text.startswith(address.rpartition("@")[0])
-
-
-def _is_reason(after: str) -> bool:
-    """`a@b 550 no such user`, `a@b on Wed, 15 Feb`, `a@b user unknown`, but not `a@b for help`."""
-    return after[:3].isdigit() or after.lower().startswith(
-        ("on ", "user ", "host ", "said", "failed", "unknown", "due to", "is ")
-    )
-
-
-def _labelled_address(content: str) -> tuple[str | None, str]:
-    """The address behind a label, and what follows it: `RCPT TO:<a@b>`, `Failed recipient: a@b`."""
-    at = content.find("@")
-    if not 0 < at < 200:
-        return None, ""
-    address = next(iter(find_addresses(content[:400])), None)
-    if address is None:
-        return None, ""
-    local = address.rpartition("@")[0]
-    place = content.find(local)
-    label = content[: max(place, 0)].lower().strip(" \t<>*-'\"")
-    if not label or len(label) > 60 or label.startswith("<<<") or label[:3].isdigit():
-        return None, ""
-    if any(other in label for other in OTHER_LABELS) or not any(word in label for word in RECIPIENT_LABELS):
-        return None, ""
-    if not label.endswith((":", "=", "to", "recipient", "(", "user", "for", "address", "mailto")) and " " in label:
-        return None, ""
-    return address, content if has_failure_words(content) else content[place + len(address) :].strip(" >:;,)'\"")
 
 
 def _inline(notice: Notice, own: Collection[str]) -> list[_Block]:
@@ -277,38 +206,24 @@ def _inline(notice: Notice, own: Collection[str]) -> list[_Block]:
     return list((about_failure or anywhere).values())
 
 
-def _contacts(notice: Notice) -> set[str]:
-    """Addresses that the notice names as the sender's, or as those of somebody who can help."""
-    found: set[str] = set()
-    previous = ""
-    for line in notice.lines:
-        if "@" in line:
-            # "… please contact" may end the line before.
-            lowered = ("" if ":" in previous or "@" in previous else previous[-60:].lower()) + " " + line.lower()
-            end = 0
-            for address in find_addresses(line):
-                start = lowered.find(address.lower(), end)
-                if any(words in lowered[max(end, start - CONTACT_REACH) : max(start, 0)] for words in CONTACTS):
-                    found.add(address.lower())
-                end = max(end, start + len(address))
-        previous = line
-    return found
+def _told(blocks: list[_Block], notice: Notice) -> tuple[BouncedRecipient, ...]:
+    action = _action_of(notice)
+    return tuple(_recipient(block, notice, action, alone=len(blocks) == 1) for block in blocks)
 
 
-def _recipient(block: _Block, notice: Notice, *, alone: bool) -> BouncedRecipient:
+def _recipient(block: _Block, notice: Notice, action: str, *, alone: bool) -> BouncedRecipient:
     reason = " ".join(" ".join(block.lines).split())
     telling = reason
     if find_status(reason) is None:
         telling = " ".join(line.strip() for line in notice.lines if _tells_of(line, block.address))
         telling = telling or (_telling_lines(notice) if alone else "")
-    action = action_of(notice)
     explicit = explicit_status(telling) or (explicit_status("\n".join(notice.lines)) if alone else None)
     status = explicit or find_status(telling) or (derived_status(_telling_lines(notice)) if alone else None)
     if action == "delayed" and status is not None and explicit is None:
         status = "4" + status[1:]
     if action == "delivered":
         status = status if status is not None and status[0] == "2" else None
-    diagnostic = (reason or telling)[:DIAGNOSTIC_KEPT].strip() or None
+    diagnostic = (telling or reason)[:DIAGNOSTIC_KEPT].strip(" .:;,") or None
     return BouncedRecipient(block.address, action, status, is_permanent(action, status), diagnostic)
 
 

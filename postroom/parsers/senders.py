@@ -26,17 +26,19 @@ class Headers(Protocol):
 
 _DAEMON_LOCAL_PARTS = re.compile(
     r"(?:mailer[-_.]?da?e?mon|mail[-_.]?da?e?mon|mdaemon|da?e?mon|post[-_.]?master|poo?stmaster|mailer|mmdf|pmdf|"
-    r"mail[-_.]?delivery|mail[-_.]?system|mailadmin|mail[-_.]admin(?:istrator)?|microsoftexchange[0-9a-f]+|"
-    r"delivery|mail\.system|systemadministrator|system\.administrator|amavis|virusalert|spamfilter|"
-    r"bounces?|bounce-notification|mta|smtp)(?:[-+=_.].*)?",
+    r"mail[-_.]?delivery|mail[-_.]?system|mail[-_.]?admin(?:istrator)?|microsoftexchange[0-9a-f]+|"
+    r"system[-_.]?administrator|amavis|bounces?|bounce-notification|mta)(?:[-+=_.].*)?",
     re.IGNORECASE,
 )
+# As display names begin. Not in their middle: parcels have a "Royal Mail Delivery" of their own.
 _DAEMON_NAMES = (
-    "mail delivery", "mailer-daemon", "mailer daemon", "mail daemon", "mail administrator", "system administrator",
-    "delivery subsystem", "delivery system", "postmaster", "mail system", "message delivery", "microsoft exchange",
-    "microsoft outlook", "content-filter", "content filter", "mail transfer", "internet mail", "mailserver", "mail server",
-    "system attendant", "mailsystem", "mailadministrator", "mailrouter", "delivery notification", "email delivery",
-    "spam firewall", "mail gateway", "mail router", "zustelldienst", "systemadministrator",
+    "mail delivery sub", "mail delivery sys", "mail delivery service", "mail delivery agent", "email delivery sys",
+    "e-mail delivery sys", "mailer-daemon", "mailer daemon", "mail daemon", "mail administrator", "system administrator",
+    "delivery subsystem", "delivery system", "postmaster", "mail system", "message delivery sub", "message delivery sys",
+    "microsoft exchange", "microsoft outlook", "content-filter", "content filter", "mail transfer agent", "internet mail",
+    "mail server", "mailserver", "courier mail server", "system attendant", "mailsystem", "mailrouter", "mail router",
+    "spam firewall", "barracuda spam firewall", "mail gateway", "systemadministrator", "inet mail", "the mail system",
+    "electronic postmaster", "pmdf",
 )  # fmt: skip
 _UNANSWERABLE = re.compile(
     r"(?:mailer-?daemon|postmaster|abuse|root|daemon|nobody|hostmaster|webmaster-noreply|bounces?(?:[-+=_.].*)?|"
@@ -68,13 +70,12 @@ def is_mail_system(headers: Headers) -> bool:
     address = clean_address(value)
     name = value.lower()
     if address is not None:
-        local = address.rpartition("@")[0]
-        name = name.replace(address.lower(), "")
-        if _DAEMON_LOCAL_PARTS.fullmatch(local):
+        if _DAEMON_LOCAL_PARTS.fullmatch(address.rpartition("@")[0]):
             return True
+        name = name.replace(address.lower(), "")
     elif "<>" in value or _DAEMON_LOCAL_PARTS.fullmatch(value.strip(" <>\"'")):
         return True
-    return any(word in name for word in _DAEMON_NAMES)
+    return name.strip(" <>()\"'").startswith(_DAEMON_NAMES)
 
 
 def is_mailer_daemon(headers: Headers) -> bool:

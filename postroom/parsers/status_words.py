@@ -174,7 +174,7 @@ WORDS: tuple[Words, ...] = (
         "message expired", "envelope expired", "time limit for", "delivery time expired", "not delivered within",
         "within the time", "been failing for a long time", "deferred for too long", "could not be delivered for",
         "has been delayed", "is delayed for", "delayed for more than", "delayed more than", "still being retried",
-        "will be retried", "will retry", "continue to try", "continue trying", "keep trying", "not yet been delivered",
+        "will be retried", "will retry", "will continue to try", "will continue trying", "will keep trying", "not yet been delivered",
         "not been able to deliver", "undelivered after", "message timed out", "mail expired", "queue lifetime",
     )),
     Words("3.2", "4", (

@@ -256,11 +256,19 @@ def test_a_postmaster_who_quotes_a_notice_under_words_of_their_own_wrote_a_messa
     assert classified(raw, text).kind is Kind.MESSAGE
 
 
-def test_a_parcel_that_could_not_be_delivered_is_no_bounce() -> None:
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "Parcels <noreply@parcels.example>",
+        "Royal Mail Delivery <delivery@parcels.example>",
+        "Delivery <smtp@parcels.example>",
+    ],
+)
+def test_a_parcel_that_could_not_be_delivered_is_no_bounce(sender: str) -> None:
     text = "Delivery failed\n\nWe were unable to deliver your parcel 550 123.\nRecipient: bob@customer.example\n"
     raw = (
-        "Return-Path: <bounce-17@parcels.example>\nFrom: Parcels <noreply@parcels.example>\nTo: desk@support.example\nSubject: Delivery failed: your parcel\nAuto-Submitted: auto-generated\n\n"
-        + text
+        f"Return-Path: <bounce-17@parcels.example>\nFrom: {sender}\nTo: desk@support.example\n"
+        f"Subject: Delivery failed: your parcel\nAuto-Submitted: auto-generated\n\n{text}"
     ).encode()
     found = classified(raw, text)
     assert found.kind is Kind.MESSAGE
