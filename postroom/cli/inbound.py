@@ -1,0 +1,201 @@
+"""`postroom inbound`: mail received, what became of it, and why."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from postroom import config
+from postroom.cli import output
+from postroom.cli.opening import open_store
+from postroom.errors import UserError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+STATES = ("pending", "processing", "processed", "duplicate", "quarantined")
+LIST_LIMIT = 100  # rows of a table; JSON has them all
+
+# how a line of a decision begins for a person
+STEPS = {
+    "seen before": "Seen before?", "classify": "What is it?", "author": "Who wrote it?", "ticket": "Which ticket?",
+    "place": "What became of it", "answer": "Do we answer?", "command": "Command", "report": "What it reports",
+}  # fmt: skip
+OUTCOMES = {"held": "yes", "not": "no", "refused": "matched, without the right", "suppressed": "nothing is sent"}
+
+
+@click.group("inbound")
+def command() -> None:
+    """Mail received, and what became of it."""
+
+
+@command.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"At most so many; a table shows {LIST_LIMIT} without it.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@click.pass_obj
+def list_(config_path: str | None, state: str | None, limit: int | None, as_json: bool) -> None:
+    """List mail received; the newest comes first."""
+    from postroom.store import inbound
+
+    with open_store(config.load(config_path)) as store, store.read() as connection:
+        rows = inbound.find(connection, state, limit or (None if as_json else LIST_LIMIT))
+        refs = _refs(connection, rows)
+    if as_json:
+        for row in rows:
+            output.print_json(as_object(row, refs))
+        return
+    output.print_table(
+        ("ID>", "RECEIVED", "MAILBOX", "FROM", "STATE", "TICKET", "REASON"),
+        [
+            (
+                r.id,
+                r.received_at,
+                r.mailbox,
+                "<>" if r.sender == "" else r.sender,
+                r.state,
+                refs.get(r.ticket_id),
+                r.reason,
+            )
+            for r in rows
+        ],
+        "no mail",
+    )
+    if limit is None and len(rows) == LIST_LIMIT:
+        click.echo(f"the {LIST_LIMIT} newest; see more with --limit")
+
+
+@command.command("show")
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--json", "as_json", is_flag=True, help="One object.")
+@click.pass_obj
+def show(config_path: str | None, id_: int, as_json: bool) -> None:
+    """Show one mail's envelope, state and reason."""
+    with open_store(config.load(config_path)) as store, store.read() as connection:
+        row = _row(connection, id_)
+        refs = _refs(connection, [row])
+    if as_json:
+        output.print_json(as_object(row, refs))
+        return
+    click.echo(click.style(f"Mail {row.id}: {row.state}", bold=True))
+    facts = (
+        ("Reason", row.reason), ("Ticket", refs.get(row.ticket_id)), ("Same as", row.duplicate_of),
+        ("Mailbox", row.mailbox), ("Recipient", row.recipient), ("Sender", "<> (none)" if row.sender == "" else row.sender),
+        ("Received", row.received_at), ("Processed", row.processed_at), ("By", row.source),
+        ("Size", output.size(row.size)), ("SHA-256", row.digest), ("Attempts", row.attempts), ("Failures", row.failures),
+        ("Next attempt", row.next_attempt_at), ("Archive", row.archive or None), ("Quiet", row.quiet or None),
+    )  # fmt: skip
+    for name, value in facts:
+        output.field(name, value)
+    for key, value in row.peer.items():
+        output.field(key, value)
+
+
+@command.command("raw")
+@click.argument("id_", metavar="ID", type=int)
+@click.pass_obj
+def raw(config_path: str | None, id_: int) -> None:
+    """Print the exact bytes of a mail."""
+    from postroom.store import inbound
+
+    with open_store(config.load(config_path)) as store, store.read() as connection:
+        _row(connection, id_)
+        content = inbound.raw(connection, id_)
+    sys.stdout.buffer.write(content or b"")
+    sys.stdout.buffer.flush()
+
+
+@command.command("retry")
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print the mail as it is now, one object.")
+@click.pass_obj
+def retry(config_path: str | None, id_: int, as_json: bool) -> None:
+    """Put a quarantined mail back to the start of its way; the daemon, or the next `ingest`, takes it up."""
+    from postroom.store import inbound
+
+    with open_store(config.load(config_path)) as store, store.write() as connection:
+        state = _row(connection, id_).state
+        if not inbound.retry(connection, id_):
+            raise UserError(f"mail {id_} is {state}; only what is quarantined can be tried again")
+        row = _row(connection, id_)
+        refs = _refs(connection, [row])
+    if as_json:
+        output.print_json(as_object(row, refs))
+    else:
+        click.echo(f"mail {id_} will be tried again")
+
+
+@command.command("explain")
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--json", "as_json", is_flag=True, help="One object.")
+@click.pass_obj
+def explain(config_path: str | None, id_: int, as_json: bool) -> None:
+    """Print every decision about a mail, in order, with its rule and its evidence."""
+    with open_store(config.load(config_path)) as store, store.read() as connection:
+        row = _row(connection, id_)
+        refs = _refs(connection, [row])
+    if as_json:
+        output.print_json({**as_object(row, refs), "decision": row.decision or []})
+        return
+    ticket = f", {refs[row.ticket_id]}" if row.ticket_id in refs else ""
+    click.echo(click.style(f"Mail {row.id}: {row.state}{ticket}", bold=True))
+    if row.reason:
+        click.echo(output.one_line(row.reason))
+    if not row.decision:
+        click.echo("nothing was decided about it yet")
+    step = ""
+    for line in row.decision or []:
+        if line.get("step") != step:
+            step = str(line.get("step"))
+            output.heading(STEPS.get(step, step))
+        _explain(line)
+
+
+def _explain(line: dict[str, Any]) -> None:
+    outcome = str(line.get("outcome"))
+    held = outcome == "held"
+    mark = click.style("✓", fg="green") if held else click.style("·", dim=True)
+    words = OUTCOMES.get(outcome, outcome)
+    why = output.one_line(str(line.get("why") or ""))
+    click.echo(f"  {mark} {click.style(output.one_line(str(line.get('rule'))), bold=held)}: {why or words}")
+    if not held and why:
+        click.echo(click.style(f"      {words}", dim=True))
+    for key, value in (line.get("evidence") or {}).items():
+        if value not in (None, "", [], {}):
+            click.echo(click.style(f"      {output.one_line(key)}: {output.one_line(_evidence(value))}", dim=True))
+
+
+def _evidence(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return output.shown(value)
+
+
+def as_object(row: Row[Any], refs: dict[int, str]) -> dict[str, Any]:
+    """One mail as JSON."""
+    r = row
+    return {
+        "id": r.id, "state": r.state, "reason": r.reason, "mailbox": r.mailbox, "recipient": r.recipient,
+        "sender": r.sender, "receivedAt": output.utc(r.received_at), "processedAt": output.utc(r.processed_at),
+        "source": r.source, "peer": r.peer, "size": r.size, "sha256": r.digest, "ticket": refs.get(r.ticket_id),
+        "messageRow": r.message_id, "duplicateOf": r.duplicate_of, "attempts": r.attempts, "failures": r.failures,
+        "nextAttemptAt": output.utc(r.next_attempt_at), "archive": r.archive, "quiet": r.quiet,
+    }  # fmt: skip
+
+
+def _row(connection: Connection, id_: int) -> Row[Any]:
+    from postroom.store import inbound
+
+    row = inbound.get(connection, id_)
+    if row is None:
+        raise UserError(f"there is no mail {id_}; `postroom inbound list` shows those there are")
+    return row
+
+
+def _refs(connection: Connection, rows: Any) -> dict[int, str]:
+    from postroom.store import reports
+
+    return reports.refs(connection, {row.ticket_id for row in rows if row.ticket_id is not None})

@@ -1,0 +1,33 @@
+"""`postroom migrate`: the database's schema."""
+
+from __future__ import annotations
+
+import click
+
+from postroom import config
+from postroom.cli import output
+
+
+@click.command("migrate")
+@click.option("--json", "as_json", is_flag=True, help="One object.")
+@click.pass_obj
+def command(config_path: str | None, as_json: bool) -> None:
+    """Bring the database to this version's schema; nothing where it is there."""
+    settings = config.load(config_path)
+    from postroom.store import migrate
+    from postroom.store.engine import Store
+
+    store = Store(settings.store_url())
+    try:
+        before = migrate.version(store)
+        if not migrate.is_current(store):
+            with store.daemon_lock():
+                migrate.upgrade(store)
+    finally:
+        store.dispose()
+    if as_json:
+        output.print_json({"from": before, "to": migrate.HEAD, "changed": before != migrate.HEAD})
+    elif before == migrate.HEAD:
+        click.echo(f"the schema is {migrate.HEAD} already")
+    else:
+        click.echo(f"the schema is now {migrate.HEAD}" + (f", it was {before}" if before else ""))
