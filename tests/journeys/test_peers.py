@@ -17,7 +17,7 @@ import pytest
 from imapclient import IMAPClient
 from peers.certificates import Certificate
 from peers.dovecot import Dovecot
-from peers.mailclients import notmuch_threads
+from peers.mailclients import mutt_threads, notmuch_threads
 from peers.postfix import Postfix
 from peers.postgresql import PostgreSQL
 from peers.processes import PeerMissing, Program, accepts, free_port, need, wait_until
@@ -183,11 +183,20 @@ def test_the_smarthost_offers_starttls_and_wants_a_login(certificate: Certificat
 
 
 @pytest.mark.servers
-def test_notmuch_shows_a_reply_in_the_thread_of_what_it_answers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [notmuch_threads, mutt_threads])
+def test_a_mail_client_shows_a_reply_in_the_thread_of_what_it_answers(
+    tmp_path: Path, threads: Callable[[Path], list[list[str]]]
+) -> None:
     maildir = mailbox.Maildir(tmp_path / "mail")
-    for mail in (make_mail(1), make_mail(2, "Re: Printer on fire", answers=1), make_mail(3, "Lunch")):
+    for mail in (make_mail(3, "Lunch"), make_mail(2, "Re: Printer on fire", answers=1), make_mail(1)):
         maildir.add(mail)
-    assert sorted(notmuch_threads(tmp_path / "mail")) == [["1@example.org", "2@example.org"], ["3@example.org"]]
+    # A Message-ID with what a pattern or a shell would take for its own.
+    maildir.add(make_mail(4, "Odd", answers=3).replace(b"<4@", b"<a+b=$c.{d}*'e|4@"))
+    assert sorted(threads(tmp_path / "mail")) == [
+        ["1@example.org", "2@example.org"],
+        ["3@example.org", "a+b=$c.{d}*'e|4@example.org"],
+    ]
+    assert sorted(path.name for path in (tmp_path / "mail").iterdir()) == ["cur", "new", "tmp"]
 
 
 def test_a_program_that_is_not_installed_is_named_with_its_package() -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import email
 import json
+import mailbox
 import os
+import pty
+import re
+import select
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from peers.processes import need
+
+MUTT_SECONDS = 20.0  # for one conversation
+SEPARATOR = "=====the-next-message====="
 
 NOTMUCH_CONFIG = """
 [database]
@@ -52,3 +62,67 @@ def _ids(forest: list[Any]) -> Iterator[str]:
         if message is not None:
             yield message["id"]
         yield from _ids(replies)
+
+
+MUTTRC = r"""
+set folder="{maildir}" spoolfile="{maildir}" header_cache=""
+set sort=threads strict_threads=yes read_inc=0 quit=yes wait_key=no
+unset pipe_decode pipe_split mark_old collapse_unread
+set pipe_sep="\n{separator}\n"
+"""
+
+
+def mutt_threads(maildir: Path) -> list[list[str]]:
+    """Each conversation that mutt sees by `In-Reply-To` and `References` alone, as its Message-IDs, parents first.
+
+    Mutt runs on a terminal of its own, limits its list to the conversation of a message, and pipes that out.
+    """
+    program = need("mutt", "mutt")
+    with closing(mailbox.Maildir(maildir, create=False)) as box:
+        waiting = [str(message["Message-ID"]).strip().strip("<>") for message in box]
+    threads = []
+    while waiting:
+        thread = _mutt_thread(program, maildir.absolute(), waiting[0])
+        if waiting[0] not in thread:
+            raise RuntimeError(f"mutt does not show <{waiting[0]}>")
+        threads.append(thread)
+        waiting = [one for one in waiting if one not in thread]
+    return threads
+
+
+def _mutt_thread(program: str, maildir: Path, message_id: str) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="mutt.") as folder:
+        (Path(folder) / "muttrc").write_text(MUTTRC.format(maildir=maildir, separator=SEPARATOR))
+        piped = Path(folder) / "piped"
+        # Twice escaped: once for the pattern, a regular expression, once for the string that `push` reads.
+        pattern = re.sub(r"([^\w@ -])", r"\\\\\1", message_id)
+        keys = (
+            f"<limit>~(~i {pattern})<enter><tag-pattern>~A<enter><tag-prefix><pipe-message>cat > {piped}<enter><exit>"
+        )
+        command = [program, "-n", "-F", f"{folder}/muttrc", "-R", "-f", str(maildir), "-e", f'push "{keys}"']
+        _run_on_a_terminal(command, {**os.environ, "HOME": folder, "TERM": "vt100", "LC_ALL": "C.UTF-8"})
+        shown = piped.read_text("utf-8", "replace").split(SEPARATOR) if piped.exists() else []
+    messages = [email.message_from_string(one.lstrip("\n")) for one in shown if one.strip()]
+    return [str(message["Message-ID"]).strip().strip("<>") for message in messages]
+
+
+def _run_on_a_terminal(command: list[str], env: dict[str, str]) -> None:
+    """Run a program that wants a screen, until it ends. Raises TimeoutError with what it showed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True)
+    os.close(theirs)
+    screen = b""
+    deadline = time.monotonic() + MUTT_SECONDS
+    try:
+        while process.poll() is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{command[0]} did not end; its screen: {screen[-1000:]!r}")
+            if select.select([ours], [], [], 0.05)[0]:
+                try:
+                    screen += os.read(ours, 65536)
+                except OSError:  # its end of the terminal is closed
+                    process.wait(MUTT_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
