@@ -110,7 +110,7 @@ def _recipients(
         return read_refused(notice, own)
     in_words = read_recipients(notice, named=named, own=own)
     if reports:
-        return tuple(_completed(recipient, in_words, notice) for recipient in reports)
+        return tuple(_completed(recipient, in_words, notice, alone=len(reports) == 1) for recipient in reports)
     if in_words:
         return in_words
     # A relay or scanner put a notice of its own around the report.
@@ -130,38 +130,37 @@ def _reports_inside(parts: list[mime.Part]) -> tuple[BouncedRecipient, ...]:
     return ()
 
 
-def _completed(recipient: BouncedRecipient, in_words: tuple[BouncedRecipient, ...], notice: Notice) -> BouncedRecipient:
+def _completed(
+    recipient: BouncedRecipient, in_words: tuple[BouncedRecipient, ...], notice: Notice, *, alone: bool
+) -> BouncedRecipient:
     """The recipient with what its fields leave out: some reports say "5.0.0" and tell the cause in their prose only."""
     if recipient.action not in {"failed", "delayed"}:
         return recipient
     said = next((other for other in in_words if other.address.lower() == recipient.address.lower()), None)
     if said is None and len(in_words) == 1:
         said = in_words[0]
-    if said is None:
-        return recipient
-    status = recipient.status or said.status
+    status = recipient.status or (said.status if said else None)
     # A report that repeats its vague code in the diagnostic means it; but "expired" is never the cause.
     if (
         status is not None
         and is_vague(status)
         and (status.endswith(".4.7") or status not in (recipient.diagnostic or ""))
     ):
-        status = _more_telling(status, said, notice)
+        written = said.status if said else explicit_status("\n".join(notice.lines)) if alone else None
+        status = _more_telling(status, written, notice)
     return replace(
         recipient,
         status=status,
         permanent=is_permanent(recipient.action, status),
-        diagnostic=recipient.diagnostic or said.diagnostic,
+        diagnostic=recipient.diagnostic or (said.diagnostic if said else None),
     )
 
 
-def _more_telling(status: str, said: BouncedRecipient, notice: Notice) -> str:
-    """The code that the prose has for it, if it names a cause and is of the same class; what is only derived is not."""
-    written = said.status is not None and said.status in notice.words
-    better = said.status if written else None
-    if better is None or better[0] != status[0] or vagueness(better) >= vagueness(status):
+def _more_telling(status: str, other: str | None, notice: Notice) -> str:
+    """The other code, if it is written in the notice, names a cause, and is of the same class."""
+    if other is None or other not in notice.words or other[0] != status[0] or vagueness(other) >= vagueness(status):
         return status
-    return better
+    return other
 
 
 def _written_to(parts: list[mime.Part], notice: Notice) -> tuple[BouncedRecipient, ...]:

@@ -102,6 +102,14 @@ def test_a_vague_report_is_completed_from_its_prose() -> None:
     assert recipient.diagnostic == "421 4.7.0 Too much mail from 192.0.2.7"
 
 
+def test_a_vague_report_of_one_recipient_takes_the_code_of_its_transcript() -> None:
+    report = "Final-Recipient: rfc822; ann@example.net\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: x-unix; 255\n"
+    text = "   ----- Transcript of session follows -----\n554 5.3.0 unknown mailer error 255\n"
+    found = classified(multipart(DAEMON, part("text/plain", text), part("message/delivery-status", report)))
+    assert found.bounce is not None
+    assert [r.status for r in found.bounce.recipients] == ["5.3.0"]
+
+
 def test_a_report_without_fields_is_read_from_its_prose() -> None:
     found = classified(multipart(DAEMON, part("text/plain", NOTICE), part("message/rfc822", ORIGINAL)))
     assert found.bounce is not None
