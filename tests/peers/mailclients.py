@@ -94,8 +94,8 @@ def _mutt_thread(program: str, maildir: Path, message_id: str) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="mutt.") as folder:
         (Path(folder) / "muttrc").write_text(MUTTRC.format(maildir=maildir, separator=SEPARATOR))
         piped = Path(folder) / "piped"
-        # Twice escaped: once for the pattern, a regular expression, once for the string that `push` reads.
-        pattern = re.sub(r"([^\w@ -])", r"\\\\\1", message_id)
+        # A dot for whatever a pattern, a quoted string or a key name would take for its own.
+        pattern = re.sub(r"[^A-Za-z0-9@]", ".", message_id)
         keys = (
             f"<limit>~(~i {pattern})<enter><tag-pattern>~A<enter><tag-prefix><pipe-message>cat > {piped}<enter><exit>"
         )
