@@ -217,7 +217,9 @@ def _recipient(block: _Block, notice: Notice, action: str, *, alone: bool) -> Bo
     if find_status(reason) is None:
         telling = " ".join(line.strip() for line in notice.lines if _tells_of(line, block.address))
         telling = telling or (_telling_lines(notice) if alone else "")
-    explicit = explicit_status(telling) or (explicit_status("\n".join(notice.lines)) if alone else None)
+    explicit = explicit_status(telling)
+    if explicit is None and alone and (explicit := explicit_status("\n".join(notice.lines))) is not None:
+        telling = next(line.strip() for line in notice.lines if explicit in line)
     status = explicit or find_status(telling) or (derived_status(_telling_lines(notice)) if alone else None)
     if action == "delayed" and status is not None and explicit is None:
         status = "4" + status[1:]

@@ -193,6 +193,19 @@ def test_an_address_that_can_help_is_no_recipient() -> None:
     assert [r.address for r in read_recipients(wrapped)] == ["ann@example.net"]
 
 
+def test_the_line_with_the_code_is_the_diagnostic() -> None:
+    notice = read_notice(
+        "Your message to ann@example.net couldn't be delivered.\n\nann wasn't found at example.net.\n\n"
+        "Reported error:  550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found by SMTP address lookup\n"
+    )
+    (recipient,) = read_recipients(notice)
+    assert recipient.status == "5.1.10"
+    assert (
+        recipient.diagnostic
+        == "Reported error:  550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found by SMTP address lookup"
+    )
+
+
 def test_several_recipients_of_one_line_share_their_reason() -> None:
     notice = read_notice(
         "Could not be delivered to the following recipients:\n\nann@example.net; bob@example.net\nReason: 550 unknown user\n"
