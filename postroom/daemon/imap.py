@@ -15,7 +15,7 @@ import structlog
 
 from postroom.config import Config
 from postroom.daemon.imap_reconcile import Reconciler, imap_of
-from postroom.daemon.imap_session import Session
+from postroom.daemon.imap_session import Refused, Session
 from postroom.daemon.imap_wire import Plug
 from postroom.daemon.intake import Intake
 from postroom.errors import PostroomError, TemporaryFailure, UserError
@@ -100,10 +100,18 @@ class Watcher:
         if session.news():  # it came while we were looking, and IDLE will not tell of it again
             self._stopping.wait(GATHER_SECONDS)
         elif self._imap.idle and session.idles():
-            session.idle(seconds)
-            self._stopping.wait(GATHER_SECONDS)
+            self._idle(session, seconds)
         else:
             self._stopping.wait(seconds)
+
+    def _idle(self, session: Session, seconds: float) -> None:
+        try:
+            session.idle(seconds)
+        except Refused as refusal:
+            self._log.debug("no IDLE, polling", error=str(refusal))
+            self._stopping.wait(seconds)
+        else:
+            self._stopping.wait(GATHER_SECONDS)
 
     def _note_failure(self, error: Exception, pause: float) -> None:
         text = str(error) if isinstance(error, PostroomError) else f"{type(error).__name__}: {error}"

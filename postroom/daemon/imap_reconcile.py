@@ -112,13 +112,13 @@ class Reconciler:
         self._await_commit(handed)
 
     def _batches(self, session: Session, folder: Folder, missing: Sequence[int]) -> Iterator[tuple[list[int], int]]:
-        """UIDs to be fetched at once, with the octets to be read at most: the doubtful ones last, each alone."""
+        """UIDs to be fetched at once, with the octets to be read at most: the doubtful ones last, each alone, the worst at the end."""
         fresh = [uid for uid in missing if uid not in self._doubts]
         for start in range(0, len(fresh), UIDS_IN_COMMAND):
             sizes = self._acceptable(session, folder, fresh[start : start + UIDS_IN_COMMAND])
             yield from _packed(sizes)
-        for uid in missing:
-            if uid in self._doubts and self._doubts[uid].again <= time.monotonic():
+        for uid in sorted(self._doubts, key=lambda uid: (self._doubts[uid].failures, uid)):
+            if self._doubts[uid].again <= time.monotonic():
                 for alone in self._acceptable(session, folder, [uid]):
                     yield [alone], self._max_size
 

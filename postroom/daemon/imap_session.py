@@ -27,7 +27,8 @@ from postroom.errors import TemporaryFailure
 
 KEYWORD = "$Postroom"  # set beside \Seen where the folder permits it: people's clients clear \Seen
 UIDS_IN_COMMAND = 500  # a line under 8,000 octets (RFC 7162 §4)
-SEARCH_ANSWER = 64 << 20  # octets: some five million UIDs
+UID_ANSWER = 11  # octets: a UID of ten digits in a list
+MESSAGES_MAX = 5_000_000  # in a folder, as far as we believe the server
 SIZE_ANSWER = 1 << 10  # octets a message
 BODY_OVERHEAD = 1 << 20  # octets beside the bodies themselves
 HIGHEST_UID = 2**32 - 1  # RFC 3501 §9, nz-number
@@ -57,6 +58,7 @@ class Session:
         self._plug = plug
         self._client: _Client
         self._permitted: Sequence[bytes] | None = None  # None: any flag
+        self._exist = 0  # messages in the folder when it was opened
         self.where = f"{imap.host}:{imap.port}"
 
     def __enter__(self) -> Self:
@@ -76,6 +78,8 @@ class Session:
                 tls = ssl.create_default_context(cafile=ca_file)
             self._client = _Client(self._imap, tls, self._plug)
             if self._imap.security == "starttls":
+                if not self._client.has_capability("STARTTLS"):
+                    raise TemporaryFailure(f"{self.where} does not offer STARTTLS")
                 self._client.starttls(tls)
         with self._asking("log in"):
             self._log_in(self._client, password)
@@ -101,6 +105,7 @@ class Session:
             answer = client.select_folder(self._imap.folder, readonly=readonly)
             self.news()
             self._permitted = answer.get(b"PERMANENTFLAGS")
+            self._exist = min(max(0, answer.get(b"EXISTS", 0)), MESSAGES_MAX)
             uidvalidity = answer.get(b"UIDVALIDITY", 0)
             if not 0 < uidvalidity <= HIGHEST_UID:
                 raise IMAPClientError("it has no UIDVALIDITY")
@@ -109,7 +114,7 @@ class Session:
     def uids(self) -> list[int]:
         """The UID of every message in the folder, oldest first."""
         self.news()
-        with self._asking("list the messages", SEARCH_ANSWER) as client:
+        with self._asking("list the messages", ANSWER + UID_ANSWER * self._exist) as client:
             return sorted({uid for uid in client.search("ALL") if 0 < uid <= HIGHEST_UID})
 
     def news(self) -> bool:
@@ -198,13 +203,18 @@ class Session:
         except (imaplib.IMAP4.abort, OSError) as error:
             raise TemporaryFailure(f"cannot {to}: {self._lost(error)}") from error
         except IMAPClientError as error:
-            raise Refused(f"cannot {to}: {self.where} answers: {_text(error)}") from error
+            raise self._failed(f"cannot {to}: {self.where} answers: {_text(error)}") from error
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            raise Refused(f"cannot {to}: {self.where} answers what is no IMAP: {error}") from error
+            raise self._failed(f"cannot {to}: {self.where} answers what is no IMAP: {_text(error)}") from error
         except TooLarge as error:
             if to == "fetch":
                 raise
             raise TemporaryFailure(f"cannot {to}: {self.where}: {error}") from error
+
+    def _failed(self, text: str) -> TemporaryFailure:
+        """Refused, unless the answer stopped making sense before its end: then what follows would be misread."""
+        answered = hasattr(self, "_client") and None not in self._client.wire.tagged_commands.values()
+        return Refused(text) if answered else TemporaryFailure(text)
 
     def _lost(self, error: Exception) -> str:
         """Why the connection failed, in words for the one who can mend it."""

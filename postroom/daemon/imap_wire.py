@@ -135,8 +135,8 @@ class Wire(imaplib.IMAP4):
         tag = self._command("IDLE")
         while self._get_response() is not None:  # None is the continuation; news may come before it
             if self.tagged_commands[tag] is not None:
-                self._command_complete("IDLE", tag)
-                raise self.error("the server refuses IDLE")
+                _, data = self._command_complete("IDLE", tag)
+                raise self.error(data[-1])
         while "EXISTS" not in self.untagged_responses and self._has_line(until):
             self._get_response()
             self._check_bye()
@@ -144,7 +144,7 @@ class Wire(imaplib.IMAP4):
         self.send(DONE)
         status, data = self._command_complete("IDLE", tag)
         if status != "OK":
-            raise self.error(f"IDLE ended with {status} {data}")
+            raise self.error(data[-1])
 
     def _connected(self) -> socket.socket:
         """Like socket.create_connection(), but each attempt can be interrupted."""
