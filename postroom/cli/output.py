@@ -52,7 +52,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], nothing: 
         )
     for row in cells:
         table.add_row(*(Text(one_line(cell)) for cell in row))
-    Console(width=None if terminal else WIDE, highlight=False, soft_wrap=not terminal).print(table)
+    if terminal:
+        Console(highlight=False).print(table)
+        return
+    console = Console(width=WIDE, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def field(name: str, value: Any) -> None:
@@ -100,12 +107,11 @@ def utc(moment: datetime | None) -> str | None:
     return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def age(moment: datetime, now: datetime) -> str:
-    """How long ago, in the largest unit that is not zero."""
-    seconds = max(int((now - moment).total_seconds()), 0)
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
+def duration(seconds: int) -> str:
+    """Seconds in the largest unit that is not zero."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
     return f"{seconds} s"
 
 

@@ -1,0 +1,88 @@
+"""`postroom status`: is all well?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from postroom import config
+from postroom.cli import mailboxes, output
+from postroom.cli.opening import open_store
+
+if TYPE_CHECKING:
+    from postroom.store.engine import Store
+
+WAITING = ("pending", "sending", "retry")  # outgoing mail that is not settled
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="One object.")
+@click.pass_obj
+def command(config_path: str | None, as_json: bool) -> None:
+    """Show health: the oldest unprocessed mail, the outbox, each mailbox's last success, the quarantine."""
+    settings = config.load(config_path)
+    now = datetime.now(UTC)
+    with open_store(settings) as store:
+        state = _state(store, now)
+    state["mailboxes"] = [
+        {key: row[key] for key in ("name", "address", "lastSuccessAt", "failingSince", "lastError")}
+        | {"comesBy": "imap" if row["imap"] else "smtp"}
+        for row in mailboxes.with_state(settings)
+    ]
+    output.print_json(state) if as_json else _print(state)
+
+
+def _state(store: Store, now: datetime) -> dict[str, Any]:
+    from postroom.store import imap, inbound, outbox
+
+    with store.read() as connection:
+        received, oldest = inbound.count_by_state(connection), inbound.oldest_pending(connection)
+        outgoing, oldest_out = outbox.count_by_state(connection), outbox.oldest_waiting(connection)
+        refused = len(imap.refused(connection))
+    return {
+        "oldestUnprocessedAt": output.utc(oldest), "oldestUnprocessedSeconds": _seconds(oldest, now),
+        "inbound": received, "quarantined": received.get("quarantined", 0), "leftOnServers": refused,
+        "outbox": outgoing, "outboxDepth": sum(outgoing.get(name, 0) for name in WAITING),
+        "oldestOutgoingAt": output.utc(oldest_out), "oldestOutgoingSeconds": _seconds(oldest_out, now),
+        "database": store.engine.name, "at": output.utc(now),
+    }  # fmt: skip
+
+
+def _seconds(moment: datetime | None, now: datetime) -> int | None:
+    return None if moment is None else max(int((now - moment).total_seconds()), 0)
+
+
+def _print(state: dict[str, Any]) -> None:
+    oldest, oldest_out = state["oldestUnprocessedSeconds"], state["oldestOutgoingSeconds"]
+    output.field(
+        "Unprocessed", "nothing waits" if oldest is None else f"the oldest mail waits for {output.duration(oldest)}"
+    )
+    output.field("Received", _counts(state["inbound"]))
+    output.field("Quarantine", _quarantine(state["quarantined"]))
+    waits = f"{state['outboxDepth']} to send, the oldest for {output.duration(oldest_out or 0)}"
+    output.field("Outbox", waits if state["outboxDepth"] else "nothing waits")
+    output.field("Sent", _counts(state["outbox"]))
+    if state["leftOnServers"]:
+        output.field("Refused", f"{state['leftOnServers']} left on their IMAP servers")
+    click.echo()
+    output.print_table(
+        ("MAILBOX", "ADDRESS", "COMES BY", "LAST READ", "TROUBLE"),
+        [(m["name"], m["address"], m["comesBy"].upper(), m["lastSuccessAt"], _trouble(m)) for m in state["mailboxes"]],
+        "no mailboxes",
+    )
+
+
+def _counts(by_state: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(by_state.items())) or "nothing yet"
+
+
+def _quarantine(count: int) -> str:
+    return f"{count}: see them with `postroom inbound list --state quarantined`" if count else "empty"
+
+
+def _trouble(mailbox: dict[str, Any]) -> Any:
+    if not mailbox["failingSince"]:
+        return mailbox["lastError"]
+    return f"since {mailbox['failingSince']}: {mailbox['lastError']}"
