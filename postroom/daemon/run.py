@@ -38,7 +38,7 @@ DOORS_SECONDS = 10.0  # for open sessions and watchers to end
 WORK_SECONDS = 20.0  # for a batch or a delivery at hand to end
 COMMIT_SECONDS = 5.0  # for the last commits, when the doors are closed
 STOP_SECONDS = 28.0  # in all; service managers kill at 30 and later
-STORE_RETRY_SECONDS = 5.0  # between attempts to open a store that does not answer
+STORE_RETRY_SECONDS = 1.0  # between attempts to open a store that does not answer
 
 log = structlog.get_logger()
 
