@@ -95,11 +95,18 @@ def _alternative(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]
                 plain = [Segment(plain=segment.plain) for segment in found if segment.plain is not None]
         elif not any((segment.plain or "").strip() for segment in plain):
             plain = found or plain
+        elif _adds_words(found, plain):
+            plain += found  # two texts of the same type are no alternatives, whatever they are called
     if not rich:
         return plain
     text = "\n".join(segment.plain or "" for segment in plain)
     whole = Segment(text if text.strip() else None, "\n".join(_html_of(segment) for segment in rich))
     return [whole]
+
+
+def _adds_words(found: list[Segment], plain: list[Segment]) -> bool:
+    known = {word for segment in plain for word in _WORDS.findall(segment.plain or "")}
+    return any(word not in known for segment in found for word in _WORDS.findall(segment.plain or ""))
 
 
 def _related(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:

@@ -70,7 +70,7 @@ class _Reading:
             kind=kind,
             automatic=automatic,
             bounce=bounce,
-            forwarded=self._step("the forwarded message", lambda: self._forwarded(bodies, subject), None),
+            forwarded=self._step("the forwarded message", lambda: self._forwarded(bodies, subject, kind), None),
             headers=self._step("the headers", self._headers, ()),
             hops=len(root.all_raw_headers("received")),
             body_digest=_digest(root.body()),
@@ -136,8 +136,28 @@ class _Reading:
             self._tree.note(defect)
         return shown
 
-    def _forwarded(self, bodies: Bodies, subject: str) -> Forwarded | None:
-        return read_forwarded(bodies.text, subject)
+    def _forwarded(self, bodies: Bodies, subject: str, kind: Kind) -> Forwarded | None:
+        if kind is not Kind.MESSAGE:
+            return None  # a report returns a message, it does not hand it on
+        return read_forwarded(bodies.text, subject) or self._attached_message()
+
+    def _attached_message(self) -> Forwarded | None:
+        """The first message that is attached to this one."""
+        part = next(
+            (part for part in self._root.walk() if part.content_type.startswith("message/") and part.children), None
+        )
+        if part is None or not part.children:
+            return None
+        message = part.children[0]
+        senders = read_addresses(message.raw_header("from") or b"", hint=message.hint)
+        return Forwarded(
+            sender=senders[0] if senders else None,
+            to=tuple(read_addresses(message.raw_header("to") or b"", hint=message.hint)),
+            cc=tuple(read_addresses(message.raw_header("cc") or b"", hint=message.hint)),
+            date=message.header("date"),
+            subject=message.header("subject") or "",
+            text=read_bodies(mime.Tree(message)).text,
+        )
 
     def _note_limits(self, bodies: Bodies) -> None:
         if bodies.is_cut:

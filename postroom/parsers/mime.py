@@ -20,13 +20,22 @@ HEADER_OCTETS = 256 * 1024  # of one header block; fields after that are not rea
 ALL_PART_HEADER_OCTETS = 1024 * 1024  # of all the parts together
 DEFECTS_KEPT = 100
 FALSE_DELIMITERS = 10_000  # lines that begin as a delimiter does and go on otherwise, until no more are looked at
+UNMISTAKABLE = 6  # octets of a boundary that nobody writes by chance
+STRAY_LINES = 60  # in a row within a header: lines that lost the blank before them
+LONG_LINE = 60  # octets, from which on a header may have been wrapped
 GUESS_OCTETS = 64 * 1024  # of a body, in which a lost boundary is looked for
 
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:")
 _BLOCK_END = re.compile(rb"\n\r*+\n")
 _DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*+(?:\r*+\n|\r*+$)")
+_DELIMITER_TAIL_WITH_JUNK = re.compile(rb"(--)?(?:[ \t][^\n]*+|[ \t\r]*+)(?:\n|$)")
 _GUESSED = re.compile(rb"(?:^|(?<=\n))--([!-~][^\r\n]{0,199}?)[ \t]*\r?\n(?=content-[a-z-]{1,40}:)", re.IGNORECASE)
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+%-]{1,127}/[a-z0-9!#$&^_.+%*-]{1,127}")
+_KNOWN_FIELDS = frozenset({
+    b"received", b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"return-path", b"delivered-to",
+    b"reply-to", b"references", b"in-reply-to", b"dkim-signature", b"sender", b"authentication-results", b"received-spf",
+    b"user-agent", b"envelope-to", b"auto-submitted", b"precedence", b"thread-topic", b"thread-index", b"importance",
+})  # fmt: skip
 _EMBEDDED = frozenset({"message/rfc822", "message/global", "message/news"})
 _OPAQUE = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 
@@ -146,8 +155,17 @@ class Part:
     @property
     def filename(self) -> str | None:
         """The name that the sender gave it, as written: never to be trusted as a path."""
-        name = self.disposition_params.get("filename") or self.params.get("name") or self.disposition_params.get("name")
-        return name or self.params.get("filename") or None
+        names = [
+            self.disposition_params.get("filename"),
+            self.params.get("name"),
+            self.disposition_params.get("name"),
+            self.params.get("filename"),
+        ]
+        written = [name for name in names if name and name.strip()]
+        # Programs that cannot write a character in one of the two put a question mark there.
+        return next(
+            (name for name in written if "?" not in name and "\ufffd" not in name), written[0] if written else None
+        )
 
 
 class _Reading:
@@ -335,14 +353,15 @@ class _Delimiters:
 
 
 def _delimiters(octets: bytes, boundary: bytes, start: int, end: int) -> list[tuple[int, int, bool]]:
-    """RFC 2046 §5.1.1: `--`, the boundary, blanks, and nothing else on the line; so no prefix of another counts."""
+    """RFC 2046 §5.1.1: `--`, the boundary, and blanks; so no prefix of another counts. Behind a blank anything may follow."""
     mark = b"--" + boundary
+    tail_of_delimiter = _DELIMITER_TAIL_WITH_JUNK if len(boundary) >= UNMISTAKABLE else _DELIMITER_TAIL
     found: list[tuple[int, int, bool]] = []
     false = 0
     position = start
     while (at := octets.find(mark, position, end)) >= 0 and len(found) <= MAX_PARTS * 2 and false < FALSE_DELIMITERS:
         position = at + len(mark)
-        tail = _DELIMITER_TAIL.match(octets, position, end) if at == start or octets[at - 1] == 0x0A else None
+        tail = tail_of_delimiter.match(octets, position, end) if at == start or octets[at - 1] == 0x0A else None
         if tail is None:
             false += 1
             continue
@@ -384,11 +403,13 @@ def _read_fields(part: Part, reading: _Reading, *, is_root: bool) -> None:
         elif not octets[position:next_line].strip():
             part._body = next_line
             break
-        elif _is_stray_line(octets, position, next_line, end, last is not None):
-            if not octets.startswith((b"From ", b">From "), position):
-                reading.note(f"{_place(part.path)}: a line of the header is no field")
-                if last is not None:
-                    last[-1] = (last[-1][0], next_line)
+        elif octets.startswith((b"From ", b">From "), position):
+            pass
+        elif last is not None and (after := _after_stray_lines(octets, next_line, end)) is not None:
+            reading.note(f"{_place(part.path)}: a line of the header is no field")
+            if last[-1][1] == position and position - last[-1][0] >= LONG_LINE:
+                last[-1] = (last[-1][0], after)  # wrapped without a blank
+            next_line = after
         else:
             reading.note(f"{_place(part.path)}: no blank line between header and body")
             part._body = position
@@ -405,15 +426,23 @@ def _ends_block(octets: bytes, position: int, next_line: int, end: int) -> bool:
     return not (_FIELD.match(octets, next_line, end) or octets[next_line : next_line + 1] in (b" ", b"\t"))
 
 
-def _is_stray_line(octets: bytes, position: int, next_line: int, end: int, has_fields: bool) -> bool:
-    """Junk within a header: the next line goes on as a header does."""
-    if octets.startswith((b"From ", b">From "), position):
-        return True
-    if not has_fields:
-        return False
-    following = octets.find(b"\n", next_line, end)
-    line = octets[next_line : end if following < 0 else following]
-    return bool(_FIELD.match(line)) and b"://" not in line[:12]
+def _after_stray_lines(octets: bytes, position: int, end: int) -> int | None:
+    """Where the header goes on behind lines that are no fields, or None where it does not: there the body has begun."""
+    for _ in range(STRAY_LINES):
+        following = octets.find(b"\n", position, end)
+        line = octets[position : end if following < 0 else following]
+        field_name = _FIELD.match(line)
+        if field_name is not None and _is_known(field_name[1].lower()):
+            return position
+        if following < 0 or not line.strip():
+            return None
+        position = following + 1
+    return None
+
+
+def _is_known(name: bytes) -> bool:
+    """Whether it is surely a header field's name: prose has colons, too."""
+    return name in _KNOWN_FIELDS or name.startswith((b"x-", b"content-", b"list-", b"arc-", b"resent-"))
 
 
 def _read_type(part: Part, default: str) -> None:

@@ -13,7 +13,7 @@ _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
 _NOT_URL_SAFE = bytes(set(range(256)) - set(b"-_"))
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _PADDING = re.compile(rb"=[=\s]*")
-_UU_BEGIN = re.compile(rb"(?:^|(?<=\n))begin(?:-base64)? [0-7]{3,4} ++([^\r\n]{1,255}+)\r?\n")
+_UU_BEGIN = re.compile(rb"(?:^|(?<=\n))begin(?:-base64)? [0-7]{3,4}(?: ++([^\r\n]{0,255}+))?\r?\n")
 _UU_END = re.compile(rb"(?:^|(?<=\n))(?:end|====)[ \t]*(?:\r?\n|$)")
 
 _NAMES = {
@@ -113,7 +113,7 @@ def find_uuencoded(text: bytes) -> list[UuBlock]:
             continue
         end = _UU_END.search(text, begin.end())
         stop, position = (end.start(), end.end()) if end else (len(text), len(text))
-        blocks.append(UuBlock(begin.start(), begin.end(), stop, position, begin[1].strip(), base64=base64))
+        blocks.append(UuBlock(begin.start(), begin.end(), stop, position, (begin[1] or b"").strip(), base64=base64))
     return blocks
 
 
