@@ -11,6 +11,7 @@ import re
 import select
 import subprocess
 import tempfile
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -83,10 +84,8 @@ def mutt_threads(maildir: Path) -> list[list[str]]:
     threads = []
     while waiting:
         thread = _mutt_thread(program, maildir.absolute(), waiting[0])
-        if waiting[0] not in thread:
-            raise RuntimeError(f"mutt does not show <{waiting[0]}>")
         threads.append(thread)
-        waiting = [one for one in waiting if one not in thread]
+        waiting = [one for one in waiting[1:] if one not in thread]
     return threads
 
 
@@ -100,15 +99,18 @@ def _mutt_thread(program: str, maildir: Path, message_id: str) -> list[str]:
             f"<limit>~(~i {pattern})<enter><tag-pattern>~A<enter><tag-prefix><pipe-message>cat > {piped}<enter><exit>"
         )
         command = [program, "-n", "-F", f"{folder}/muttrc", "-R", "-f", str(maildir), "-e", f'push "{keys}"']
-        _run_on_a_terminal(command, {**os.environ, "HOME": folder, "TERM": "vt100", "LC_ALL": "C.UTF-8"})
-        shown = piped.read_text("utf-8", "replace").split(SEPARATOR) if piped.exists() else []
+        screen = _run_on_a_terminal(command, {**os.environ, "HOME": folder, "TERM": "vt100", "LC_ALL": "C.UTF-8"})
+        if not piped.exists():
+            raise RuntimeError(f"mutt does not show <{message_id}>; its screen: {screen[-1000:]!r}")
+        shown = piped.read_text("utf-8", "replace").split(SEPARATOR)
     messages = [email.message_from_string(one.lstrip("\n")) for one in shown if one.strip()]
     return [str(message["Message-ID"]).strip().strip("<>") for message in messages]
 
 
-def _run_on_a_terminal(command: list[str], env: dict[str, str]) -> None:
-    """Run a program that wants a screen, until it ends. Raises TimeoutError with what it showed."""
+def _run_on_a_terminal(command: list[str], env: dict[str, str]) -> bytes:
+    """Run a program that wants a screen, until it ends; what it showed. Raises TimeoutError."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, 160))
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True)
     os.close(theirs)
     screen = b""
@@ -126,3 +128,4 @@ def _run_on_a_terminal(command: list[str], env: dict[str, str]) -> None:
         process.kill()
         process.wait()
         os.close(ours)
+    return screen
