@@ -28,6 +28,7 @@ from postroom.errors import TemporaryFailure
 KEYWORD = "$Postroom"  # set beside \Seen where the folder permits it: people's clients clear \Seen
 UIDS_IN_COMMAND = 500  # a line under 8,000 octets (RFC 7162 §4)
 UID_ANSWER = 11  # octets: a UID of ten digits in a list
+SAID_LENGTH = 300  # characters of what a server said that we repeat
 MESSAGES_MAX = 5_000_000  # in a folder, as far as we believe the server
 SIZE_ANSWER = 1 << 10  # octets a message
 BODY_OVERHEAD = 1 << 20  # octets beside the bodies themselves
@@ -95,8 +96,9 @@ class Session:
         except LoginError as error:
             if isinstance(error.__context__, imaplib.IMAP4.abort):
                 raise error.__context__ from None
+            said = _text(error.__context__ or error).replace(password, "[hidden]")
             raise TemporaryFailure(
-                f"{self.where} refuses the user {self._imap.user} or the password: {error}"
+                f"{self.where} refuses the user {self._imap.user} or the password: {said}"
             ) from error
 
     def select(self, readonly: bool) -> int:
@@ -262,11 +264,11 @@ def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
 
 
-def _text(error: Exception) -> str:
-    """What a server said, in one line."""
+def _text(error: BaseException) -> str:
+    """What a server said, in one line that any screen and store can hold."""
     said = error.args[0] if error.args else ""
     said = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-    return " ".join(said.split())[:300]
+    return "".join(c if c.isprintable() else "?" for c in " ".join(said.split()))[:SAID_LENGTH]
 
 
 def _quoted(text: str) -> str:

@@ -257,6 +257,16 @@ def test_sizes_that_are_a_little_wrong_are_forgiven(tmp_path: Path) -> None:
             assert watching.raws() == list(RAW.values())
 
 
+def test_sizes_that_are_very_wrong_cost_another_attempt(tmp_path: Path) -> None:
+    raws = {uid: f"Subject: {uid}\r\n\r\n".encode() + b"x" * 900_000 for uid in range(1, 5)}
+    with ScriptedImap(raws) as server:
+        server.sizes = dict.fromkeys(raws, 10)
+        with Watching(config(server, tmp_path)) as watching:
+            watching.wait_for(4)
+            assert sorted(watching.raws()) == sorted(raws.values())
+            assert server.connections == 2
+
+
 def test_a_server_that_talks_without_end_is_left(tmp_path: Path) -> None:
     def script(talk: Talk) -> None:
         talk.until("UID SEARCH")
@@ -529,6 +539,20 @@ def test_a_server_that_takes_no_password_in_the_clear_is_not_given_one(tmp_path:
         with pytest.raises(UserError, match="takes no password on this connection"):
             probe(config(server, tmp_path), "support", "secret")
         assert "LOGIN" not in server.names()
+
+
+def test_what_a_server_says_of_a_login_is_repeated_without_the_password(tmp_path: Path) -> None:
+    def script(talk: Talk) -> None:
+        command = talk.until("LOGIN")
+        talk.say(f"{command.tag} NO [AUTHENTICATIONFAILED] no user \"support\" with 'hunter2' \0\x1b[31m here")
+
+    with ScriptedImap(RAW, script) as server:
+        with pytest.raises(UserError) as caught:
+            probe(config(server, tmp_path), "support", "hunter2")
+        assert str(caught.value) == (
+            f"mailbox.support.imap: 127.0.0.1:{server.port} refuses the user support or the password: "
+            "[AUTHENTICATIONFAILED] no user \"support\" with '[hidden]' ??[31m here"
+        )
 
 
 @pytest.mark.parametrize(

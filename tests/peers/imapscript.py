@@ -12,6 +12,7 @@ with ScriptedImap({1: raw}, cut) as server:  # the first connection; the followi
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import socket
 import threading
@@ -154,6 +155,7 @@ class ScriptedImap:
         self.permanent_flags = "\\Seen \\Deleted \\*"
         self.uidvalidity = 1
         self.connections = 0
+        self.over = threading.Event()  # the test is
         self._scripts = list(scripts)
         self._tls = tls
         self._open: set[socket.socket] = set()
@@ -168,6 +170,7 @@ class ScriptedImap:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.over.set()
         for each in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -204,7 +207,7 @@ class ScriptedImap:
                 return
             self.connections += 1
             script = self._scripts.pop(0) if self._scripts else Talk.serve
-            self._start(lambda c=connection, s=script: self._follow(c, s))
+            self._start(functools.partial(self._follow, connection, script))
 
     def _follow(self, connection: socket.socket, script: Callable[[Talk], None]) -> None:
         connection.settimeout(SILENCE_SECONDS)
