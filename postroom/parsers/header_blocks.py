@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 
 from postroom.parsers.languages import HEADER_KINDS, header_labels, label_length, words
-from postroom.parsers.lines import plain
+from postroom.parsers.lines import fold, plain
 
 MAX_LINES = 60  # lines of one block, wrapped lists of recipients among them
 _MAX_GAP = 2  # blank lines between two headers of a double-spaced block
@@ -30,6 +30,7 @@ class HeaderBlock:
     start: int
     end: int
     values: dict[str, str] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)  # the line of each header that has lines of its own
 
     @property
     def has_address(self) -> bool:
@@ -45,29 +46,32 @@ def read_block(views: Sequence[str], start: int, *, announced: bool = False) -> 
         return None
     first = split_header(views[start])
     if first is None:
-        return _read_unpunctuated(views, start) if announced else _read_notes(views, start)
+        block = _read_unpunctuated(views, start) if announced else None
+        return block or _read_notes(views, start)
     if first[0] == "cc":
         return None
     block = _read_one_line(views, start) or _gather(views, start)
     return block if _is_convincing(block, announced=announced) else None
 
 
+@lru_cache(maxsize=4096)  # blocks that may begin at each of many lines overlap
 def split_header(seen: str) -> tuple[str, str] | None:
     """The kind and the value of a header line in any language, or None: `*Von:* Ann` → `("sender", "Ann")`."""
     line = plain(seen).lstrip("> -•·")
     colon = line.find(":", 0, label_length() + 3)
     if colon <= 0:
         return None
-    kind = header_labels().get(line[:colon].strip(" *_.").casefold())
+    kind = header_labels().get(fold(line[:colon].strip(" *_.")))
     if kind is None and line[colon - 1] != ".":
         return None
     if kind is None:
-        kind = header_labels().get(line[:colon].strip(" *_").casefold())
+        kind = header_labels().get(fold(line[:colon].strip(" *_")))
     return None if kind is None else (kind, line[colon + 1 :].strip(" *_|\t"))
 
 
 def _gather(views: Sequence[str], start: int) -> HeaderBlock:
     values: dict[str, str] = {}
+    places: dict[str, int] = {}
     kind = ""
     end, position = start, start
     wrapped = gap = 0
@@ -82,6 +86,7 @@ def _gather(views: Sequence[str], start: int) -> HeaderBlock:
                 break  # a second block follows the first
             kind = header[0]
             values.setdefault(kind, header[1])
+            places.setdefault(kind, position)
             end, wrapped, gap = position + 1, 0, 0
         elif gap and not _header_soon(views, position):
             break
@@ -91,11 +96,12 @@ def _gather(views: Sequence[str], start: int) -> HeaderBlock:
             if not wraps and not (kind and _header_soon(views, position)):
                 break
             values[kind] = f"{values.get(kind, '')} {line.strip()}".strip()
+            places.pop(kind, None)  # wrapped
             gap = 0
             if wraps:
                 end = position + 1
         position += 1
-    return HeaderBlock(start, end, _split_joined(values))
+    return HeaderBlock(start, end, _split_joined(values), places)
 
 
 def _is_wrapped(views: Sequence[str], position: int, kind: str) -> bool:
@@ -123,7 +129,7 @@ def _split_joined(values: dict[str, str]) -> dict[str, str]:
             continue
         found = [match for match in _joined_labels().finditer(value) if match.start()]
         for number, match in enumerate(found):
-            other = header_labels()[match[1].casefold()]
+            other = header_labels()[fold(match[1])]
             if other in parted:
                 continue
             after = found[number + 1].start() if number + 1 < len(found) else len(value)
@@ -136,13 +142,13 @@ def _read_one_line(views: Sequence[str], start: int) -> HeaderBlock | None:
     """A block whose headers stand in one line: `From: A <a@b.org> Sent: Monday To: B Subject: Hello`."""
     line = plain(views[start])
     found = list(_joined_labels().finditer(line))
-    kinds = {header_labels()[match[1].casefold()] for match in found}
+    kinds = {header_labels()[fold(match[1])] for match in found}
     if len(kinds) < 3 or "sender" not in kinds or "@" not in line:
         return None
     values: dict[str, str] = {}
     for number, match in enumerate(found):
         after = found[number + 1].start() if number + 1 < len(found) else len(line)
-        kind = header_labels()[match[1].casefold()]
+        kind = header_labels()[fold(match[1])]
         values.setdefault(kind, line[match.end() : after].strip(" *_|;"))
     return HeaderBlock(start, start + 1, values)
 
@@ -161,35 +167,40 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
 
 
 def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
-    """The heading of Lotus Notes: name, date, then "To", "cc" and "Subject" on lines of their own.
-
-    It begins at the sender's line, which stands at most four lines above "To".
-    """
-    window = [plain(line).casefold() for line in views[start : start + _MAX_NOTES_LINES]]
-    to_line = next((n for n, line in enumerate(window[:6]) if n and _bare_kind(line) == "to"), None)
-    if to_line is None or not _DATE_LIKE.search(" ".join(window[:to_line])):
-        return None
-    labels = {_bare_kind(line): n for n, line in reversed(list(enumerate(window)))}
-    subject_line = labels.get("subject")
-    if subject_line is None or subject_line < to_line or "cc" not in labels:
+    """The heading of Lotus Notes: name, date, then "To", "cc" and "Subject" with their values beside or below them."""
+    if not any(_DATE_LIKE.search(line) for line in views[start + 1 : start + 5]):
         return None
     lines = [plain(line) for line in views[start : start + _MAX_NOTES_LINES]]
-    head = [line for line in lines[:to_line] if line]
-    after = next((n for n in range(subject_line + 1, len(lines)) if lines[n]), subject_line)
-    values = {
-        "sender": re.sub(r"(?i)^sent by:\s*", "", head[0]) if head else "",
-        "date": next((line for line in head if _DATE_LIKE.search(line)), ""),
-        "to": " ".join(line for line in lines[to_line + 1 : labels["cc"]] if line),
-        "cc": " ".join(line for line in lines[labels["cc"] + 1 : subject_line] if line),
-        "subject": lines[after] if after != subject_line else "",
-    }
-    return HeaderBlock(start, start + after + 1, values)
-
-
-def _bare_kind(folded: str) -> str | None:
-    if len(folded) > label_length() + 1:
+    date_line = next((n for n, line in enumerate(lines[:5]) if _DATE_LIKE.search(line)), None)
+    if not date_line:
         return None
-    return header_labels().get(folded.rstrip(":").strip())
+    head = [line for line in lines[:date_line] if line]
+    if not head or (len(head) > 1 and not fold(head[1]).startswith("sent by")):
+        return None  # the sender stands right above the date
+    values = {"sender": re.sub(r"(?i)^sent by:?\s*", "", head[0]), "date": lines[date_line]}
+    kind, end = "", 0
+    for number, line in enumerate(lines[date_line + 1 :], date_line + 1):
+        labelled = _notes_field(line)
+        if labelled is not None and labelled[0] not in values:
+            kind = labelled[0]
+            values[kind], end = labelled[1], number + 1
+        elif kind == "subject" and (values[kind] or not line):
+            if values[kind] or number > end:
+                break
+        elif kind and line:
+            values[kind], end = f"{values[kind]} {line}".strip(), number + 1
+        elif line:
+            return None
+    if not {"to", "cc", "subject"} <= values.keys():
+        return None
+    return HeaderBlock(start, start + end, values)
+
+
+def _notes_field(line: str) -> tuple[str, str] | None:
+    """A label without a colon, alone or with its value in the next column: `Subject   Hello`."""
+    label, _, value = line.partition("  ")
+    kind = header_labels().get(fold(label).strip()) if len(label) <= label_length() else None
+    return None if kind is None else (kind, value.strip())
 
 
 def _read_unpunctuated(views: Sequence[str], start: int) -> HeaderBlock | None:
@@ -200,7 +211,7 @@ def _read_unpunctuated(views: Sequence[str], start: int) -> HeaderBlock | None:
         match = _leading_label().match(views[position].strip(" *_"))
         if match is None:
             break
-        values.setdefault(header_labels()[match[1].casefold()], match[2].strip())
+        values.setdefault(header_labels()[fold(match[1])], match[2].strip())
         position += 1
     block = HeaderBlock(start, position, values)
     return block if {"sender", "subject"} <= values.keys() and block.has_address else None

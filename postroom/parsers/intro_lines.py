@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from postroom.parsers.languages import one_of, pattern, words
+from postroom.parsers.lines import fold
 
 WINDOW = 4  # lines that one intro may be wrapped over
 MAX_LENGTH = 500  # characters of an intro, unwrapped
@@ -50,16 +51,21 @@ def find_intro(views: Sequence[str], end: int, *, floor: int, quoted_next: bool,
         line = last if start == end else views[start].strip()
         if not line or (start < end and _ends_sentence(line)):
             break
-        joined = f"{line} {joined}".strip()
+        below, joined = joined, f"{line} {joined}".strip()
         if len(joined) > MAX_LENGTH:
             break
         alone = (start == floor or not views[start - 1].strip()) and blank_next
         rank = _rank(joined, colon=colon, quoted_next=quoted_next, alone=alone)
-        if rank > best or (rank and found == start + 1 and _continues(line, views[start + 1])):
+        if rank > best or (rank and found == start + 1 and _continues(line, below)):
             found, best = start, max(rank, best)
-        if best == _SURE and _begins_with_opener(line.casefold()) and _FULL_DATE.search(line):
+        if best == _SURE and _begins_with_opener(fold(line)) and _FULL_DATE.search(line):
             break
     return found
+
+
+def is_groupwise_intro(seen: str) -> bool:
+    """Whether a viewed line is GroupWise's intro, which begins as a quote does: `>>> Ann <a@b.org> 1/2/24 >>>`."""
+    return _GROUPWISE.match(seen.strip()) is not None
 
 
 def _ends_sentence(line: str) -> bool:
@@ -71,36 +77,42 @@ def _ends_sentence(line: str) -> bool:
 
 def _ending(seen: str) -> tuple[str | None, bool]:
     """The last line of an intro without what trails after it, and whether a colon ends it; None if it is none."""
-    if _GROUPWISE.match(seen.strip()):
+    if is_groupwise_intro(seen):
         return seen, True
     if ":>" in seen or ": >" in seen:  # the quote went on in the same line
         cut = seen.find(":>") if ":>" in seen else seen.find(": >")
-        if _wrote().search(seen[max(0, cut - 40) : cut + 1].casefold()):
+        if _wrote().search(fold(seen[max(0, cut - 40) : cut + 1])):
             return seen[:cut], True
     bare = _END.sub("", seen[-MAX_LENGTH:])
     if bare.endswith(":"):
         return bare, True
     if "@" in bare or seen.endswith("--"):
-        return (bare, False) if _ends_in_verb().search(bare[-40:].casefold()) else (None, False)
+        return (bare, False) if _ends_in_verb().search(fold(bare[-40:])) else (None, False)
     return None, False
 
 
 def _continues(line: str, below: str) -> bool:
-    """Whether a line may be the beginning of an intro that is already one without it."""
-    folded = line.casefold()
-    if _begins_with_opener(folded) and _has_digit(line) and len(line.split()) <= 14:
+    """Whether a line is the beginning of the intro `below`, which is one without it: it brings what that lacks."""
+    folded = fold(line)
+    count = len(line.split())
+    dated = _FULL_DATE.search(line) is not None
+    if _begins_with_opener(folded) and _has_digit(line) and count <= 14:
         return True
+    if dated and _DATE_START.match(folded) and not _FULL_DATE.search(below):
+        return True
+    if _ADDRESS.search(line) and not _ADDRESS.search(below) and _few_words_before_address(folded):
+        return count <= 14
     # A name whose address was wrapped onto the next line.
-    return below.lstrip().startswith(("<", "(", "[")) and len(line.split()) <= 8
+    return below.startswith(("<", "(", "[")) and count <= 8
 
 
 def _rank(line: str, *, colon: bool, quoted_next: bool, alone: bool) -> int:
     """How well a line reads as an intro: 0 not at all, `_LIKELY`, or `_SURE`."""
     if line.count(" ") >= _MAX_WORDS:
         return 0
-    if _GROUPWISE.match(line.strip()):
+    if is_groupwise_intro(line):
         return _SURE
-    folded = line.casefold()
+    folded = fold(line)
     address = _ADDRESS.search(line) is not None
     date = _FULL_DATE.search(line) is not None
     time = _TIME.search(line) is not None

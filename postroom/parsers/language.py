@@ -13,7 +13,7 @@ class Language:
     ("Quoting …"), `you` are the subjects that make such a line a person's own sentence.
     The next five are the labels of a header block. `original` and `forwarded` stand between dashes above it.
     `device` begin or end the line that a telephone adds ("Sent from my …"); `closings` are formulas that end a
-    letter, `thanks` do so only where a name follows. `legal` is found in footers that a company's mail server adds.
+    letter, `thanks` do so only where a name follows. `legal` is found in footers that a company's mail server adds, each alone; of `notice` it takes two in a line.
     `reply` and `forward` are subject prefixes, `above` asks to write above a line.
     """
 
@@ -33,6 +33,7 @@ class Language:
     closings: str = ""
     thanks: str = ""
     legal: str = ""
+    notice: str = ""
     reply: str = ""
     forward: str = ""
     above: str = ""

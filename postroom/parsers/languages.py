@@ -13,11 +13,13 @@ from postroom.parsers.language import Language
 from postroom.parsers.languages_eastern import EASTERN
 from postroom.parsers.languages_northern import NORTHERN
 from postroom.parsers.languages_western import WESTERN
+from postroom.parsers.lines import fold
 
 LANGUAGES: tuple[Language, ...] = WESTERN + NORTHERN + EASTERN
 
 HEADER_KINDS = ("sender", "date", "to", "cc", "subject")
 
+_BEFORE, _AFTER = r"(?<!\w)", r"(?!\w)"
 # Scripts that part no words: a word of theirs needs no boundary to be found.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -26,10 +28,7 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\u
 def words(field: str) -> frozenset[str]:
     """Every entry of one field of every language, case-folded."""
     return frozenset(
-        entry.casefold().strip()
-        for language in LANGUAGES
-        for entry in getattr(language, field).split("|")
-        if entry.strip()
+        fold(entry).strip() for language in LANGUAGES for entry in getattr(language, field).split("|") if entry.strip()
     )
 
 
@@ -52,12 +51,22 @@ def pattern(field: str) -> re.Pattern[str]:
 
 
 def one_of(entries: Iterable[str]) -> str:
-    """A pattern of alternatives, the longest first, each on word boundaries where its script has words."""
-    return "(?:" + "|".join(map(_bounded, sorted(entries, key=len, reverse=True))) + ")"
+    """A pattern of alternatives, the longest first, each on word boundaries where its script has words.
+
+    Those with a boundary on both sides share it: at most places of a text one look behind is all the work.
+    """
+    shared: list[str] = []
+    others: list[str] = []
+    for entry in sorted(entries, key=lambda one: (-len(one), one)):
+        begins, ends = _is_bounded(entry[0]), _is_bounded(entry[-1])
+        if begins and ends:
+            shared.append(re.escape(entry))
+        else:
+            others.append((_BEFORE if begins else "") + re.escape(entry) + (_AFTER if ends else ""))
+    if shared:
+        others.append(f"{_BEFORE}(?:{'|'.join(shared)}){_AFTER}")
+    return "(?:" + "|".join(others) + ")"
 
 
-def _bounded(entry: str) -> str:
-    escaped = re.escape(entry)
-    before = r"(?<!\w)" if entry[0].isalnum() and not _UNSPACED.match(entry[0]) else ""
-    after = r"(?!\w)" if entry[-1].isalnum() and not _UNSPACED.match(entry[-1]) else ""
-    return f"{before}{escaped}{after}"
+def _is_bounded(character: str) -> bool:
+    return character.isalnum() and not _UNSPACED.match(character)

@@ -68,6 +68,11 @@ def view(line: str) -> str:
     return seen.rstrip()
 
 
+def fold(text: str) -> str:
+    """A text for looking up, case-folded; a Turkish capital `İ` becomes `i`, not two characters."""
+    return text.casefold().replace("i\u0307", "i")
+
+
 def _unlink(match: re.Match[str]) -> str:
     if match[2] is not None:
         return f"<{match[2]}>"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from postroom.parsers.header_blocks import HeaderBlock, read_block
-from postroom.parsers.intro_lines import find_intro
+from postroom.parsers.intro_lines import find_intro, is_groupwise_intro
 from postroom.parsers.lines import split_lines, unquote, view
 from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator
 from postroom.parsers.signatures import find_signature, is_banner, is_device_line, is_own_after_signature
@@ -64,7 +64,7 @@ def read_lines(lines: Sequence[str], known: Sequence[Part | None]) -> Reply:
     for line, part in zip(lines[:judged], known, strict=False):
         seen = view(line)
         depth, bare = unquote(seen)
-        if depth and views and _ends_address(views[-1], bare):
+        if depth and (is_groupwise_intro(seen) or (views and _ends_address(views[-1], bare))):
             depth, bare = 0, seen
         views.append(bare)
         quoted.append(depth > 0 or part is Part.QUOTE)
@@ -95,6 +95,7 @@ class _Parting:
         self._fold_banner(parts)
         self._fold_below_device(parts)
         self._fold_signatures(parts)
+        self._fold_rules_above_history(parts)
         return parts
 
     def _runs(self) -> list[_Run]:
@@ -116,7 +117,7 @@ class _Parting:
 
     def _run_at(self, position: int, *, wrote_above: bool) -> _Run:
         known = self.known[position]
-        if known in (Part.HISTORY, Part.SIGNATURE):
+        if known in (Part.HISTORY, Part.SIGNATURE, Part.INTRO):
             return _Run(known, position, self._end_of_known(position, known))
         if self.quoted[position]:
             return _Run(Part.QUOTE, position, self._end_of_quote(position))
@@ -225,13 +226,19 @@ class _Parting:
         quotes = [n for n, run in enumerate(runs) if run.part is Part.QUOTE and self._answered(runs, n)]
         if not quotes:
             return
-        introduced = quotes[0] and runs[quotes[0] - 1].part is Part.INTRO
+        introduced = self._introduced(runs, quotes[0])
         single = runs[quotes[0]]
         if len(quotes) == 1 and (introduced or single.end - single.start > _LONG_QUOTE):
             return
         for number in quotes:
             run = runs[number]
             parts[run.start : run.end] = [Part.TEXT] * (run.end - run.start)
+
+    def _introduced(self, runs: list[_Run], number: int) -> bool:
+        above = number - 1
+        if above > 0 and not any(map(str.strip, self.views[runs[above].start : runs[above].end])):
+            above -= 1  # blank lines
+        return above >= 0 and runs[above].part is Part.INTRO
 
     def _answered(self, runs: list[_Run], number: int) -> bool:
         """Whether words of the author that are not only a signature follow a quote directly."""
@@ -273,6 +280,17 @@ class _Parting:
         while below < self.size and parts[below] is Part.TEXT:
             parts[below] = Part.HISTORY
             below += 1
+
+    def _fold_rules_above_history(self, parts: list[Part]) -> None:
+        """Folds the rule that a program draws above older mail."""
+        for number in range(1, self.size):
+            if parts[number] is not Part.HISTORY or parts[number - 1] is Part.HISTORY:
+                continue
+            above = number - 1
+            while above > 0 and not self.views[above].strip() and parts[above] is Part.TEXT:
+                above -= 1
+            if parts[above] is Part.TEXT and is_rule(self.views[above]) and self.views[above].strip():
+                parts[above:number] = [Part.HISTORY] * (number - above)
 
     def _fold_signatures(self, parts: list[Part]) -> None:
         """Takes the signature off each stretch of text that a folded part or the end follows."""
@@ -319,8 +337,17 @@ def _next_nonblank(views: list[str]) -> list[int]:
 
 def _pile(lines: Sequence[str], parts: Sequence[Part]) -> Reply:
     piles: dict[Part, list[str]] = {Part.TEXT: [], Part.QUOTE: [], Part.SIGNATURE: []}
+    seam = False  # something was folded since the last line of the reply
     for line, part in zip(lines, parts, strict=True):
-        piles[part if part in piles else Part.QUOTE].append(line)
+        if part is not Part.TEXT:
+            piles[part if part is Part.SIGNATURE else Part.QUOTE].append(line)
+            seam = True
+            continue
+        shown = piles[Part.TEXT]
+        if seam and not line.strip() and (not shown or not shown[-1].strip()):
+            continue  # blank lines before and after what was folded are one gap
+        seam = seam and not line.strip()
+        shown.append(line)
     return Reply(
         reply_text="\n".join(piles[Part.TEXT]).strip(),
         quoted_text="\n".join(piles[Part.QUOTE]).strip("\n") or None,

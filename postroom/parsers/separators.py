@@ -7,13 +7,15 @@ from enum import Enum
 from functools import cache
 
 from postroom.parsers.languages import pattern, words
+from postroom.parsers.lines import fold
 
 _MAX_LENGTH = 160  # characters of a separator
 _RULE = re.compile(r"[\s_=*·.•‐–—―─━-]{3,}$")
 _DASHES = re.compile(r"[\s>*_=~#+‐–—―─━-]*")
 _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
 _TOBIT = re.compile(r"original message processed by david|originalnachricht verarbeitet von david")
-_MARKER_SIGNS = re.compile(r"##-|-##|#{3,}|-{2,}|={2,}|_{3,}|—|–{2}|\*{3,}|>{3,}|\^|↑|\[|\+{3,}|~{3,}")
+_MARKER_SIGNS = re.compile(r"##-|-##|#{3,}|-{2,}|={2,}|[=-]{3,}|_{3,}|—|–{2}|\*{3,}|>{3,}|\^|↑|\[|\+{3,}|~{3,}")
 
 
 class Separator(Enum):
@@ -37,7 +39,7 @@ def read_separator(seen: str) -> Separator | None:
         return None
     if phrase in words("forwarded") and (dashed or line.rstrip(" *_").endswith(":")):
         # "Begin forwarded message:" stands without dashes; a bare "Forwarded:" is too little.
-        return Separator.FORWARDED if dashed or " " in phrase or len(phrase) > 12 else None
+        return Separator.FORWARDED if dashed or " " in phrase or len(phrase) > 12 or _CJK.match(phrase) else None
     if _TOBIT.match(phrase):
         return Separator.ORIGINAL
     if not dashed:
@@ -62,7 +64,7 @@ def is_unannounced_separator(seen: str) -> bool:
 def _phrase(line: str) -> str:
     begin = _DASHES.match(line)
     inner = line[begin.end() if begin else 0 :].rstrip(" *_=~#:+‐–—―─━-")
-    return " ".join(inner.casefold().split())
+    return " ".join(fold(inner).split())
 
 
 def _forwarded_by(phrase: str) -> Separator | None:
@@ -73,7 +75,7 @@ def _forwarded_by(phrase: str) -> Separator | None:
 def _is_marker(line: str) -> bool:
     if len(line) > _MAX_LENGTH or not _MARKER_SIGNS.search(line):
         return False
-    return pattern("above").search(line.casefold()) is not None
+    return pattern("above").search(fold(line)) is not None
 
 
 @cache

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from postroom.parsers.languages import one_of, pattern, words
-from postroom.parsers.lines import plain
+from postroom.parsers.lines import fold, plain
 from postroom.parsers.separators import is_rule
 
 _MAX_TAIL = 60  # lines that are not blank, from the end, in which a formula is looked for
@@ -22,6 +22,7 @@ _MAX_FORMULA = 70  # characters of a formula
 _MAX_FORMULA_WORDS = 8
 _MAX_DEVICE = 110  # characters of a "Sent from my …" line
 _MAX_DEVICE_WORDS = 11
+_NOTICE = 60  # characters; a legal notice is no shorter
 _PROSE_WORDS = 12  # a line of so many words in a signature is prose, or legal text
 
 _DELIMITER = re.compile(r"(?:--|–|—|––|——|\\--|- -)\s?$")
@@ -35,6 +36,7 @@ _LINK = re.compile(r"<?https?://[^\s<>]{1,400}>?|<[^<>]{1,400}>")
 _FOOTER_HEADING = re.compile(
     r"(?i)(?:e-?mail |legal |confidentiality |rechtlicher )?(?:disclaimer|hinweis|notice|haftungsausschluss|avertissement|aviso legal|confidentiality|vertraulichkeitshinweis|confidentialité|riservatezza)[ :.]*$"
 )
+_BRAND = re.compile(r"iphone|ipad|android|blackberry|samsung|galaxy|huawei|xiaomi|verizon|at&t|t-mobile")
 _IMAGE = re.compile(
     r"(?i)!\[[^\]]{0,80}\](?:\(|$)|\[(?:cid|image|img|logo)\b|\[?<?https?://\S{1,300}\.(?:png|gif|jpe?g)"
 )
@@ -105,8 +107,10 @@ def is_device_line(seen: str) -> bool:
     line = _LINK.sub("", line).strip(" -–—_*[]()<>!|")
     if not 6 <= len(line) <= _MAX_DEVICE or len(line.split()) > _MAX_DEVICE_WORDS:
         return False
-    folded = line.casefold()
-    if "," in folded or folded[:-1].count(". ") or folded.endswith(("?", ":")):
+    folded = fold(line)
+    if re.search(r"[.?!] ", folded) or folded.endswith(("?", ":")) or re.search(r"\w: ", folded):
+        return False
+    if "," in folded and not _BRAND.search(folded):
         return False
     if _starts_as_device().match(folded):
         return not _person_speaks(folded)
@@ -137,7 +141,7 @@ def _formula(seen: str) -> str | None:
     line = plain(seen)
     if not line or len(line) > _MAX_FORMULA or len(line.split()) > _MAX_FORMULA_WORDS:
         return None
-    folded = _TRAILING.sub("", line.casefold().lstrip("-–—/ "))
+    folded = _TRAILING.sub("", fold(line).lstrip("-–—/ "))
     folded = folded.replace("\u2019", "'").strip("\u2764\ufe0f🎉😊🙂🙏👍 ")
     folded = _TRAILING.sub("", folded)
     if folded in words("closings") or _JA_FORMULA_END.search(folded):
@@ -173,9 +177,9 @@ def _find_delimiter(views: Sequence[str], raw: Sequence[str], first: int) -> tup
         below -= bool(line.strip())
         if number + 1 < len(views) and below <= _MAX_AFTER_DASHES and is_rule(line) and _image_below(raw, number):
             return number, len(views)
-        if len(line) > 4 or not _DELIMITER.match(line):
+        if len(line) > 8 or not _DELIMITER.match(line.strip()):
             continue
-        if _STRICT_DELIMITER.match(raw[number]) or 0 < below <= _MAX_AFTER_DASHES:
+        if _STRICT_DELIMITER.match(raw[number].lstrip()) or 0 < below <= _MAX_AFTER_DASHES:
             return number, len(views)
     return None
 
@@ -277,9 +281,11 @@ def _find_footer(views: Sequence[str], floor: int) -> tuple[int, int] | None:
             continue
         begins = number == 0 or not views[number - 1].strip() or is_rule(views[number - 1])
         below = views[number + 1 : number + 5]
-        if ((is_rule(line) or line.strip() == "__") and any(_LIST_FOOTER.search(one) for one in below)) or (begins and _is_footer_line(line)):
+        if ((is_rule(line) or line.strip() == "__") and any(_LIST_FOOTER.search(one) for one in below)) or (
+            begins and _is_footer_line(line)
+        ):
             start = number
-        elif begins and not (start is not None and _CONTACT.search(line)):
+        elif begins and not (_LIST_FOOTER.search(line) or (start is not None and _CONTACT.search(line))):
             break
     return None if start is None else (start, len(views))
 
@@ -287,7 +293,10 @@ def _find_footer(views: Sequence[str], floor: int) -> tuple[int, int] | None:
 def _is_footer_line(line: str) -> bool:
     if _FOOTER_HEADING.match(plain(line)):
         return True
-    return len(line.split()) >= 3 and _legal().search(line.casefold()) is not None
+    folded = fold(line)
+    if len(folded.split()) >= 2 and _legal().search(folded):
+        return True
+    return len(folded) >= _NOTICE and len(set(_notice().findall(folded))) >= 2
 
 
 def _find_device(views: Sequence[str], first: int) -> tuple[int, int] | None:
@@ -308,7 +317,8 @@ def _person_speaks(folded: str) -> bool:
     """Whether "sent from …" goes on as a sentence does: "Sent from my desk is easier than …"."""
     return (
         re.search(
-            r"\b(?:is|was|are|were|to|by|and|but|that|ist|war|und|est|et|this|please|you|yesterday|today)\b", folded[9:]
+            r"\b(?:is|was|are|were|to|by|and|but|that|(?<!['’])ist|war|und|est|et|this|please|you|yesterday|today)\b",
+            folded[9:],
         )
         is not None
     )
@@ -351,6 +361,12 @@ def _formula_core() -> re.Pattern[str]:
         "χαιρετισμούς", "εκτίμηση", "התחיות", "בברכה", "التحيات", "تحياتي", "kveðja", "kveðju",
     ]  # fmt: skip
     return re.compile(one_of(cores))
+
+
+@cache
+def _notice() -> re.Pattern[str]:
+    # Parts of words too: "получателям" of "получател".
+    return re.compile("|".join(map(re.escape, sorted(words("notice"), key=len, reverse=True))))
 
 
 @cache
