@@ -1,0 +1,8 @@
+import pytest
+from peers.house import open_test_house
+
+
+@pytest.fixture
+def desk(tmp_path):
+    with open_test_house(tmp_path) as house:
+        yield house
