@@ -95,7 +95,7 @@ def _alternative(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]
                 plain = [Segment(plain=segment.plain) for segment in found if segment.plain is not None]
         elif not any((segment.plain or "").strip() for segment in plain):
             plain = found or plain
-        elif _adds_words(found, plain):
+        elif child.content_type == "text/plain" and _adds_words(found, plain):
             plain += found  # two texts of the same type are no alternatives, whatever they are called
     if not rich:
         return plain

@@ -15,7 +15,7 @@ ID_LENGTH = 998  # characters; a line can hold no more (RFC 5322 §2.1.1)
 _HEAD = 4 * 1024  # octets kept of the beginning of an overlong header: the root is there, the parents at its end
 
 _BRACKETED = re.compile(r"<([^<>]++)>")
-_BLANKS = re.compile(r"\s++")
+_NOT_BARE = re.compile(r"[\s<>]++")
 _NAMES_A_PERSON = re.compile(r"\bfrom\b[^\"]*+$", re.IGNORECASE)
 
 
@@ -48,4 +48,4 @@ def read_ids(value: bytes) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    return headers.one_line(_BLANKS.sub("", text).strip("<>"))[:ID_LENGTH]
+    return _NOT_BARE.sub("", headers.one_line(text))[:ID_LENGTH]
