@@ -13,9 +13,9 @@ MAX_DOMAIN = 253  # octets
 NO_TICKET = 0  # stands in a Message-ID's token where the mail is about no ticket
 THREAD_ROOT = 0  # the nonce of a Message-ID that is never sent: the root of a ticket's thread at its agents'
 
-LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\u00a1-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]+")
-LABEL = r"(?!-)[A-Za-z0-9_\-\u00a1-\ud7ff\uf900-\ufdcf\ufdf0-\uffef]{1,63}(?<!-)"
-DOMAIN = re.compile(rf"{LABEL}(?:\.{LABEL})*")
+# RFC 6531 §3.3 lets anything beyond ASCII in; we take letters and digits, so that nothing can be invisible
+LOCAL_PART = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]+")
+DOMAIN = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(?:\.(?!-)[\w-]{1,63}(?<!-))*")
 DOT_ATOM = re.compile(r"[^.]+(?:\.[^.]+)*")
 # what may stand in a Message-ID that we name; wide enough for what is met, and no blank, bracket or control
 MESSAGE_ID = re.compile(r"[^\s<>\x00-\x20\x7f-\uffff]{1,480}@[^\s<>\x00-\x20\x7f-\uffff]{1,480}")

@@ -76,14 +76,13 @@ def bounded_references(ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def parameter(name: str, value: str) -> str:
-    """`;` and a parameter on lines of its own; what is not ASCII, or long, as RFC 2231 has it, with a plain one for old readers."""
+    """`;` and a parameter on lines of its own; what is not ASCII, or long, as RFC 2231 has it."""
     text = one_line(value)[:MAX_FILENAME] or "file"
     if PRINTABLE.fullmatch(text) and len(text) <= MAX_QUOTED:
         return f';\r\n {name}="{_escape(text)}"'
-    plain = _escape(re.sub(r"[^\x20-\x7e]", "_", text))[:MAX_QUOTED].rstrip("\\")
     octets = quote(text, safe="!#$&+^_`{|}~.-")
     if len(octets) <= MAX_QUOTED:
-        return f";\r\n {name}=\"{plain}\";\r\n {name}*=utf-8''{octets}"
+        return f";\r\n {name}*=utf-8''{octets}"
     pieces = re.findall(r"(?:%..|[^%]){1,20}", octets)
     pieces[0] = f"utf-8''{pieces[0]}"
     return "".join(f";\r\n {name}*{number}*={piece}" for number, piece in enumerate(pieces))

@@ -29,6 +29,7 @@ from postroom.outbound.headers import bounded_references
 from postroom.outbound.letters import GENERATED, REPLIED, Letters, Thread
 from postroom.outbound.policy import BREAKER, Facts, Refusal
 from postroom.outbound.templates import Templates
+from postroom.parsers.attachments import read_part
 from postroom.parsers.parsed import Address
 from postroom.store import addressing, counters, outbox
 from postroom.store.outbox import NewDelivery
@@ -192,8 +193,6 @@ class Notifier:
     # -- an agent's answer
 
     def _reply(self, told: _Told) -> None:
-        from postroom.parsers.attachments import read_part  # noqa: PLC0415
-
         case, happened, connection = told.case, told.happened, told.connection
         if happened.message_id is None:
             return
