@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import structlog
@@ -135,7 +134,7 @@ class Processor:
                     self._fail(connection, claimed, parsed.reason, counts)
                 elif (one := self._receive(connection, reception, claimed, parsed, counts)) is not None:
                     settled.append(one)
-            inbound.settle(connection, [asdict(one) | {"processed_at": self._clock()} for one in settled])
+            inbound.settle(connection, [one.row(self._clock()) for one in settled])
         for one in settled:
             log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
             counts[one.outcome] += 1

@@ -55,6 +55,14 @@ class Settled:
     duplicate_of: int | None = None
     decision: list[dict[str, Any]] = field(default_factory=list)
 
+    def row(self, now: datetime) -> dict[str, Any]:
+        """The columns of the delivery's row that this settles."""
+        return {
+            "id": self.id, "state": self.state, "reason": self.reason, "decision": self.decision,
+            "ticket_id": self.ticket_id, "message_id": self.message_id, "duplicate_of": self.duplicate_of,
+            "processed_at": now,
+        }  # fmt: skip
+
     def note(self, step: str, rule: str, outcome: str, why: str, **evidence: Any) -> None:
         """Add a line to the decision."""
         self.decision.append({"step": step, "rule": rule, "outcome": outcome, "why": why, "evidence": evidence})

@@ -11,6 +11,9 @@ from postroom.store.engine import insert
 from postroom.store.inbound import SELECT_CHUNK
 from postroom.store.tables import Attachment, Event, Message
 
+_by_content_key: Any = select(Message.content_key, Message.id, Message.ticket_id, Message.inbound_id).where(
+    Message.content_key.in_(bindparam("keys", expanding=True))
+)
 _of_ticket = (
     select(Message.__table__).where(Message.ticket_id == bindparam("ticket_id")).order_by(Message.timestamp, Message.id)
 )
@@ -36,11 +39,9 @@ def add_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 def by_content_key(connection: Connection, keys: Iterable[str]) -> dict[str, Row[Any]]:
     """The messages that bear these content keys: id, ticket_id, inbound_id."""
     wanted, found = list(keys), dict[str, Row[Any]]()
-    columns = (Message.content_key, Message.id, Message.ticket_id, Message.inbound_id)
     for start in range(0, len(wanted), SELECT_CHUNK):
-        chunk = wanted[start : start + SELECT_CHUNK]
-        for row in connection.execute(select(*columns).where(Message.content_key.in_(chunk))):
-            found[str(row.content_key)] = row  # type: ignore[assignment]
+        for row in connection.execute(_by_content_key, {"keys": wanted[start : start + SELECT_CHUNK]}):
+            found[str(row.content_key)] = row
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -57,7 +56,7 @@ class TestHouse:
             accepted = inbound.accept(connection, [new])[0]
             claimed = inbound.load_claimed(connection, [accepted.id])[0]
             settled = receive(connection, self.house.reception(connection), claimed, email, now)
-            inbound.settle(connection, [asdict(settled) | {"processed_at": now}])
+            inbound.settle(connection, [settled.row(now)])
         return settled
 
     def ticket(self, id_: int | None) -> Any:
