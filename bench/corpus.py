@@ -443,10 +443,11 @@ def _multipart(subtype: str, boundary: str, parts: list[tuple[bytes, bytes]]) ->
 
 
 def write_mbox(path: Path, mails: Iterable[Mail]) -> None:
-    """Write an mbox (its `From ` lines quoted as mboxrd does, line ends as on disk)."""
+    """Write an mbox as a mail server delivers: with Return-Path, `From ` lines quoted as mboxrd does, line ends as on disk."""
     with path.open("wb") as out:
         for mail in mails:
             out.write(f"From {mail.sender} {mail.date:%a %b %d %H:%M:%S %Y}\n".encode())
+            out.write(f"Return-Path: <{mail.sender}>\n".encode())
             for line in mail.raw.replace(b"\r\n", b"\n").splitlines(keepends=True):
                 out.write(b">" + line if line.lstrip(b">").startswith(b"From ") else line)
             out.write(b"\n")

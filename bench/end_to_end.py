@@ -1,0 +1,231 @@
+"""How many messages a second: from SMTP's DATA, and from an mbox, to a processed ticket with its confirmation in the outbox.
+
+The real daemon (or `postroom ingest`) runs beside a client on this machine, on the corpus of corpus.py; the outcome is checked.
+As a measure of the machine itself, the same bytes are committed one by one into a bare SQLite file that syncs each commit.
+
+    python bench/end_to_end.py [--count 1000] [--postgresql]
+
+Prints a table, then one JSON line. CPU is that of Postroom's processes, not of the client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import smtplib
+import sqlite3
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from corpus import SEED, Mail, describe, make_corpus, write_mbox
+from outcome import CONFIG, mistakes, progress
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from peers.daemon import Daemon
+from peers.postgresql import PostgreSQL
+from peers.processes import Program, wait_until
+
+from postroom.store.engine import Store
+
+CONNECTIONS = (
+    8  # of the SMTP client, at the same time; conversations keep to one, so that replies follow what they answer
+)
+SECONDS_MAX = 600.0
+LOOK_SECONDS = 0.02
+
+
+@dataclass(slots=True)
+class Figures:
+    """One way that mail took."""
+
+    way: str
+    messages: int
+    accepted_seconds: float  # until the last mail was on disk and answered for
+    settled_seconds: float  # until the last one was on its ticket
+    cpu_seconds: float  # of Postroom's processes
+    mistakes: list[str] = field(default_factory=list)
+
+    @property
+    def settled_per_second(self) -> float:
+        """Messages a second, from the first octet to the processed ticket."""
+        return self.messages / self.settled_seconds
+
+    @property
+    def accepted_per_second(self) -> float:
+        """Messages a second that were on disk and answered for."""
+        return self.messages / self.accepted_seconds
+
+
+def main() -> int:
+    """Measure, print, and say by the exit status whether every outcome was right."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--count", type=int, default=1000)
+    options.add_argument("--seed", type=int, default=SEED)
+    options.add_argument("--postgresql", action="store_true", help="instead of SQLite; a private server is started")
+    given = options.parse_args()
+    mails = list(make_corpus(given.count, given.seed))
+    with ExitStack() as running:
+        server = running.enter_context(PostgreSQL(durable=True)) if given.postgresql else None
+        new_url = server.create_database if server else lambda: "sqlite:///postroom.db"
+        figures = [measure(mails, new_url()) for measure in (over_smtp, from_mbox)]
+    machine = bare_commits(mails)
+    show(figures, machine, given.count)
+    summary = {
+        "benchmark": "end_to_end", "database": "postgresql" if given.postgresql else "sqlite", "corpus": describe(mails),
+        "bareCommitsPerSecond": round(machine, 1),
+        "ways": [
+            asdict(one) | {
+                "acceptedPerSecond": round(one.accepted_per_second, 1), "settledPerSecond": round(one.settled_per_second, 1),
+                "settledToBareCommits": round(one.settled_per_second / machine, 3),
+            }
+            for one in figures
+        ],
+    }  # fmt: skip
+    print(json.dumps(summary))
+    return 1 if any(one.mistakes for one in figures) else 0
+
+
+def over_smtp(mails: Sequence[Mail], url: str) -> Figures:
+    """The daemon takes the mail from several clients at once."""
+    lanes: list[list[tuple[Mail, bytes]]] = [[] for _ in range(CONNECTIONS)]
+    for mail in mails:
+        content = mail.raw.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+        lanes[zlib.crc32(mail.conversation.encode()) % CONNECTIONS].append((mail, content))
+    with tempfile.TemporaryDirectory(prefix="bench.") as folder, prepared(Path(folder), url) as daemon:
+        store = open_store(url, Path(folder))
+        before, after = Processors(), Processors()
+        before.look(daemon.processes())
+        start = time.monotonic()
+        with ThreadPoolExecutor(CONNECTIONS) as clients:
+            for lane in [clients.submit(send, daemon.smtp_port, lane) for lane in lanes]:
+                lane.result()
+        accepted = time.monotonic() - start
+        wait_until(lambda: progress(store).settled >= len(mails), "every mail on its ticket", SECONDS_MAX)
+        settled = time.monotonic() - start
+        after.look(daemon.processes())
+        wrong = mistakes(store, mails)
+        store.dispose()
+    return Figures("SMTP, 8 clients", len(mails), accepted, settled, after.seconds - before.seconds, wrong)
+
+
+def send(port: int, lane: Sequence[tuple[Mail, bytes]]) -> None:
+    """Send mails one after the other over one connection."""
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=SECONDS_MAX) as client:
+        client.ehlo()
+        for mail, content in lane:
+            client.mail(mail.sender)
+            client.rcpt(mail.recipient)
+            expect(client.docmd("DATA"), 354)
+            client.send(content)
+            expect(client.getreply(), 250)
+
+
+def expect(reply: tuple[int, bytes], code: int) -> None:
+    """Raise where the server did not answer so."""
+    if reply[0] != code:
+        raise RuntimeError(f"the daemon answered {reply}")
+
+
+def from_mbox(mails: Sequence[Mail], url: str) -> Figures:
+    """`postroom ingest` takes the mail from a file; its own start is part of it."""
+    with tempfile.TemporaryDirectory(prefix="bench.") as folder:
+        write_mbox(Path(folder) / "corpus.mbox", mails)
+        config = prepared(Path(folder), url).path
+        store = open_store(url, Path(folder))
+        cpu = Processors()
+        command = [sys.executable, "-m", "postroom", "-c", str(config), "ingest", str(config.with_name("corpus.mbox"))]
+        start = time.monotonic()
+        accepted = 0.0
+        ingest = Program(command, Path(folder) / "log")
+        try:
+            while ingest.exit_status is None:
+                cpu.look(ingest.group())
+                if not accepted and progress(store).accepted >= len(mails):
+                    accepted = time.monotonic() - start
+                time.sleep(LOOK_SECONDS)
+            settled = time.monotonic() - start
+            expect_exit(ingest.exit_status, ingest.output())
+        finally:
+            ingest.stop()
+        wrong = mistakes(store, mails)
+        store.dispose()
+    return Figures("an mbox", len(mails), accepted or settled, settled, cpu.seconds, wrong)
+
+
+def expect_exit(status: int, why: str) -> None:
+    """Raise where a command failed."""
+    if status != 0:
+        raise RuntimeError(f"a command exited {status}: {why}")
+
+
+def prepared(folder: Path, url: str) -> Daemon:
+    """The daemon with its configuration and an empty schema, not started."""
+    daemon = Daemon(folder, CONFIG.replace("{url}", url))
+    ran = daemon.cli("migrate")
+    expect_exit(ran.exit, ran.err)
+    return daemon
+
+
+def open_store(url: str, folder: Path) -> Store:
+    """The database that the daemon in `folder` uses."""
+    return Store(url.replace("sqlite:///", f"sqlite:///{folder}/"))
+
+
+class Processors:
+    """The processor time of processes, those that ended meanwhile with what they had used when last looked at."""
+
+    def __init__(self) -> None:
+        self._ticks: dict[int, int] = {}
+
+    def look(self, pids: Sequence[int]) -> None:
+        """Take note of what these have used so far."""
+        for pid in pids:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                self._ticks[pid] = int(values[11]) + int(values[12])
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
+
+
+def bare_commits(mails: Sequence[Mail]) -> float:
+    """Commits a second of the same bytes, one mail a commit, each synced: what this disk and this Python can do."""
+    with tempfile.TemporaryDirectory(prefix="bench.") as folder:
+        connection = sqlite3.connect(f"{folder}/bare.db", isolation_level=None)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 4000"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("CREATE TABLE mail (id INTEGER PRIMARY KEY, content BLOB)")
+        start = time.monotonic()
+        for mail in mails:
+            connection.execute("INSERT INTO mail (content) VALUES (?)", (mail.raw,))
+        seconds = time.monotonic() - start
+        connection.close()
+    return len(mails) / seconds
+
+
+def show(figures: Sequence[Figures], machine: float, count: int) -> None:
+    """Print the table."""
+    print(f"{count} messages; bare synced commits of the same bytes: {machine:.0f}/s")
+    print(f"{'way':<18}{'accepted/s':>12}{'on tickets/s':>14}{'CPU ms/message':>16}{'of bare commits':>17}  outcome")
+    for one in figures:
+        print(
+            f"{one.way:<18}{one.accepted_per_second:>12.1f}{one.settled_per_second:>14.1f}"
+            f"{1000 * one.cpu_seconds / one.messages:>16.2f}{one.settled_per_second / machine:>17.1%}"
+            f"  {'right' if not one.mistakes else 'WRONG: ' + '; '.join(one.mistakes)}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
