@@ -1,0 +1,179 @@
+"""The documentation keeps up: what it names exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from postroom import __version__, config
+from postroom.cli.main import postroom
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [path for path in sorted(ROOT.glob("*.md")) if path.name != "LICENSE"]
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+
+def code_lines(text: str) -> Iterator[str]:
+    """Each line of a Markdown text that is code: of fenced blocks (joined where they go on), and inline."""
+    prose: list[str] = []
+    block: list[str] | None = None
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            if block is not None:
+                yield from "\n".join(block).replace("\\\n", " ").splitlines()
+            block = None if block is not None else []
+        elif block is not None:
+            block.append(line)
+        else:
+            prose.append(line)
+    yield from (" ".join(match.split()) for match in re.findall(r"`([^`]+)`", "\n".join(prose)))
+
+
+def commands(text: str, program: str) -> list[list[str]]:
+    """The arguments of each run of `program` in a text's code."""
+    found = []
+    for line in code_lines(text):
+        for part in re.split(r"\||&&|;|\s#\s", line):
+            words = _words(part.strip().removeprefix("$ ").removeprefix("sudo "))
+            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                words.pop(0)
+            if words and words[0].rpartition("/")[2] == program:
+                found.append(words[1:])
+    return found
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:  # an apostrophe in a comment
+        return line.split()
+
+
+def what_is_wrong_with(arguments: list[str]) -> str | None:
+    """Why `postroom ARGUMENTS` would be wrong usage; None where every command and option of it exists."""
+    command: click.Command = postroom
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        with click.Context(command) as context:
+            if word.startswith("-") and word != "-":
+                option, _, value = word.partition("=")
+                known = {
+                    name: param
+                    for param in command.get_params(context)
+                    for name in (*param.opts, *param.secondary_opts)
+                }
+                if option not in known:
+                    return f"{command.name} has no option {option}"
+                takes_value = not getattr(known[option], "is_flag", False) and not getattr(
+                    known[option], "count", False
+                )
+                if takes_value and not value and words:
+                    words.pop(0)
+            elif isinstance(command, click.Group):
+                if not re.fullmatch(r"[a-z][a-z-]*", word):  # `postroom COMMAND`
+                    return None
+                inner = command.get_command(context, word)
+                if inner is None:
+                    return f"{command.name} has no command {word}"
+                command = inner
+    return None
+
+
+def test_what_is_code_is_found() -> None:
+    text = "Run `postroom -c x run`, or\n`make\ntest`:\n\n```sh\n$ make demo && postroom \\\n  parse --json a.eml | jq . # it's\nPATH=x .venv/bin/postroom status\n```\nmake no\n"
+    assert commands(text, "make") == [["demo"], ["test"]]
+    assert commands(text, "postroom") == [["parse", "--json", "a.eml"], ["status"], ["-c", "x", "run"]]
+
+
+def test_a_command_or_option_that_does_not_exist_is_found() -> None:
+    assert what_is_wrong_with(["-c", "postroom.toml"]) is None
+    assert what_is_wrong_with(["--config=postroom.toml", "--help"]) is None
+    assert what_is_wrong_with(["--colour"]) == "postroom has no option --colour"
+    assert what_is_wrong_with(["dance"]) == "postroom has no command dance"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_that_a_document_shows_exists(document: Path) -> None:
+    shown = commands(document.read_text("utf-8"), "postroom")
+    assert [wrong for arguments in shown if (wrong := what_is_wrong_with(arguments))] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_configuration_that_a_document_shows_is_right(document: Path) -> None:
+    for block in re.findall(r"^```toml\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        config.parse(tomllib.loads(block), ROOT)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_that_a_document_shows_exists(document: Path) -> None:
+    shown = commands(document.read_text("utf-8"), "make")
+    targets = {word for arguments in shown for word in arguments if re.fullmatch(r"[a-z]+", word)}
+    assert targets - TARGETS == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (document.parent / path) if path else document
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            dead.append(target)
+    assert dead == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors that a page's headings get where Markdown is shown."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    named = re.findall(
+        r"`([\w./-]+\.(?:py|md|toml|ini|mako|service)|[\w.-]+/)(?:: [^`]*)?`", document.read_text("utf-8")
+    )
+    made_by_users = {"postroom.toml", "config.toml"}
+    missing = [
+        name
+        for name in named
+        if Path(name).name not in made_by_users
+        and not (ROOT / name).exists()
+        and not (ROOT / "postroom" / name).exists()
+    ]
+    assert missing == []
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert {"demo", "run", "test", "check", "bench", "fuzz", "clean"} <= TARGETS
+    assert set(re.findall(r"^([a-z]+):.*## .+", makefile, re.MULTILINE)) == TARGETS
+    phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    assert phony is not None
+    assert set(phony[1].split()) == TARGETS
+
+
+def test_the_changelog_knows_this_version() -> None:
+    headings = re.findall(r"^## \[?([\w.]+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert "Unreleased" in headings or __version__ in headings
+
+
+def test_the_architecture_gives_a_reason_for_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needed = [
+        *project["dependencies"],
+        *(line for name, lines in extras.items() if name not in {"test", "dev"} for line in lines),
+    ]
+    names = [re.split(r"[\s<>=!~\[;]", line)[0] for line in needed]
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8").lower()
+    assert [name for name in names if name.lower() not in text] == []
