@@ -117,7 +117,11 @@ class Session:
         """The UID of every message in the folder, oldest first."""
         self.news()
         with self._asking("list the messages", ANSWER + UID_ANSWER * self._exist) as client:
-            return sorted({uid for uid in client.search("ALL") if 0 < uid <= HIGHEST_UID})
+            status, lines = client.wire.uid("SEARCH", "ALL")  # IMAPClient's search() knows one line only
+            if status != "OK":
+                raise IMAPClientError(lines[-1])
+            uids = {int(word) for line in lines if line for word in line.split() if word.isdigit()}
+            return sorted(uid for uid in uids if 0 < uid <= HIGHEST_UID)
 
     def news(self) -> bool:
         """Whether the server has told of messages since `uids()` was asked; forgets it."""

@@ -20,6 +20,7 @@ from postroom.store.tables import ImapMessage
 
 RAW = {1: b"Subject: one\r\n\r\n1\r\n", 2: b"Subject: two\r\n\r\n2\r\n", 3: b"Subject: three\r\n\r\n3\r\n"}
 TAKEN = {"\\Seen", "$Postroom"}
+FOR_LONG = 999  # connections
 
 
 def config(server: ScriptedImap, folder: Path, **keys: Any) -> Config:
@@ -31,7 +32,7 @@ def test_the_server_hears_only_what_is_needed_in_order(tmp_path: Path) -> None:
         watching.wait_for(3)
         watching.wait_for_first_look()
         assert [line.partition(" ")[2] for line in server.heard] == [
-            "CAPABILITY", 'LOGIN "support" "secret"', 'SELECT "INBOX"', "CAPABILITY", "UID SEARCH ALL",
+            "CAPABILITY", 'LOGIN "support" "secret"', 'SELECT "INBOX"', "UID SEARCH ALL",
             "UID FETCH 1,2,3 (RFC822.SIZE)", "UID FETCH 1,2,3 (BODY.PEEK[] INTERNALDATE)",
             r"UID STORE 1,2,3 +FLAGS.SILENT (\Seen $Postroom)",
         ]  # fmt: skip
@@ -68,10 +69,11 @@ def test_a_silent_server_is_left_after_the_timeout(tmp_path: Path, command: str)
         talk.hear()
 
     with (
-        ScriptedImap(RAW, script) as server,
+        ScriptedImap(RAW, *[script] * FOR_LONG) as server,
         Watching(config(server, tmp_path, timeout_seconds=0.3, idle=True)) as watching,
     ):
         watching.wait_for_error("does not answer within 0.3 s")
+        server.mend()
         watching.wait_for(3)
 
 
@@ -207,6 +209,38 @@ def test_a_message_that_went_between_search_and_fetch_is_nothing_to_speak_of(tmp
         assert server.connections == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ["* SEARCH 1", "* SEARCH", "* SEARCH 3 2"],
+        ["* SEARCH 3 1 2 (MODSEQ 917162500)"],
+        ["* SEARCH 1 2 2 3 0 4294967296 99999999999999999999999"],
+    ],
+)
+def test_the_list_of_uids_is_understood_in_each_form(tmp_path: Path, answer: list[str]) -> None:
+    def script(talk: Talk) -> None:
+        command = talk.until("UID SEARCH")
+        talk.say(*answer)
+        talk.ok(command)
+        talk.serve()
+
+    keys = {"poll_seconds": 600}
+    with ScriptedImap(RAW, script) as server, Watching(config(server, tmp_path, **keys)) as watching:
+        watching.wait_for(3)
+        assert watching.raws() == list(RAW.values())
+
+
+def test_a_search_that_is_refused_is_asked_again(tmp_path: Path) -> None:
+    def script(talk: Talk) -> None:
+        command = talk.until("UID SEARCH")
+        talk.say(f"{command.tag} NO [SERVERBUG] out of order")
+
+    with ScriptedImap(RAW, *[script] * FOR_LONG) as server, Watching(config(server, tmp_path)) as watching:
+        watching.wait_for_error("[SERVERBUG] out of order")
+        server.mend()
+        watching.wait_for(3)
+
+
 def test_a_size_over_the_limit_is_asked_before_anything_is_fetched(tmp_path: Path) -> None:
     with ScriptedImap(RAW) as server:
         server.sizes[2] = 400 << 20
@@ -231,7 +265,7 @@ def test_a_literal_that_belies_its_size_is_not_read_and_hurts_only_itself(tmp_pa
                 talk.say(talk.server.fetched(uid, uid, "BODY"))
             talk.ok(command)
 
-    with ScriptedImap(RAW, *[script] * 9) as server, Watching(config(server, tmp_path)) as watching:
+    with ScriptedImap(RAW, *[script] * FOR_LONG) as server, Watching(config(server, tmp_path)) as watching:
         watching.wait_for(2)
         watching.wait_for_look()
         assert sorted(watching.raws()) == sorted([RAW[1], RAW[3]])
@@ -306,7 +340,7 @@ def test_a_message_that_the_server_cannot_give_hurts_only_itself(tmp_path: Path,
                 talk.answer(command)
 
     with (
-        ScriptedImap(RAW, *[script] * 99) as server,
+        ScriptedImap(RAW, *[script] * FOR_LONG) as server,
         Watching(config(server, tmp_path, timeout_seconds=0.5)) as watching,
     ):
         watching.wait_for(2)
@@ -577,10 +611,10 @@ def test_a_folder_without_a_uidvalidity_is_not_touched(tmp_path: Path, line: str
         command = talk.until("SELECT")
         talk.say("* 3 EXISTS", line)
         talk.ok(command)
-        talk.serve()
 
-    with ScriptedImap(RAW, script, script) as server, Watching(config(server, tmp_path)) as watching:
+    with ScriptedImap(RAW, *[script] * FOR_LONG) as server, Watching(config(server, tmp_path)) as watching:
         watching.wait_for_error("cannot open the folder 'INBOX'")
+        server.mend()
         watching.wait_for(3)
 
 

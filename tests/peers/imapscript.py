@@ -178,6 +178,10 @@ class ScriptedImap:
             thread.join(SILENCE_SECONDS)
         self._listener.close()
 
+    def mend(self) -> None:
+        """Be ordinary from the next connection on."""
+        self._scripts.clear()
+
     def names(self) -> list[str]:
         """The commands of all clients, in order, without their arguments."""
         words = [line.upper().split() for line in list(self.heard)]
@@ -206,7 +210,9 @@ class ScriptedImap:
             except OSError:
                 return
             self.connections += 1
-            script = self._scripts.pop(0) if self._scripts else Talk.serve
+            with contextlib.suppress(IndexError):  # mended meanwhile, perhaps
+                script = Talk.serve
+                script = self._scripts.pop(0)
             self._start(functools.partial(self._follow, connection, script))
 
     def _follow(self, connection: socket.socket, script: Callable[[Talk], None]) -> None:
