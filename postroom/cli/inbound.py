@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 STATES = ("pending", "processing", "processed", "duplicate", "quarantined")
 LIST_LIMIT = 100  # rows of a table; JSON has them all
 
-# how a line of a decision begins for a person
+# how a step of a decision, and the outcome of a rule, read to a person
 STEPS = {
-    "seen before": "Seen before?", "classify": "What is it?", "author": "Who wrote it?", "ticket": "Which ticket?",
-    "place": "What became of it", "answer": "Do we answer?", "command": "Command", "report": "What it reports",
+    "seen before": "Was it here before?", "classify": "What is it?", "author": "Who wrote it?", "ticket": "Which ticket?",
+    "place": "What became of it?", "settle": "What does it report?", "answer": "What do we answer?",
+    "notify": "Which agents are told?", "command": "What does it order?",
 }  # fmt: skip
-OUTCOMES = {"held": "yes", "not": "no", "refused": "matched, without the right", "suppressed": "nothing is sent"}
+GOOD, BAD = ("held", "enqueued"), ("refused", "suppressed")
+OUTCOMES = {
+    "refused": "it points to a ticket, but its author has no right to use that", "suppressed": "nothing is sent",
+    "enqueued": "written to the outbox", "nothing": "there is nothing to do",
+}  # fmt: skip
 
 
 @click.group("inbound")
@@ -155,14 +160,15 @@ def explain(config_path: str | None, id_: int, as_json: bool) -> None:
 
 
 def _explain(line: dict[str, Any]) -> None:
-    outcome = str(line.get("outcome"))
-    held = outcome == "held"
-    mark = click.style("✓", fg="green") if held else click.style("·", dim=True)
-    words = OUTCOMES.get(outcome, outcome)
+    rule, outcome = output.one_line(str(line.get("rule"))), str(line.get("outcome"))
     why = output.one_line(str(line.get("why") or ""))
-    click.echo(f"  {mark} {click.style(output.one_line(str(line.get('rule'))), bold=held)}: {why or words}")
-    if not held and why:
-        click.echo(click.style(f"      {words}", dim=True))
+    if outcome in GOOD:
+        mark = click.style("✓", fg="green", bold=True)
+    else:
+        mark = click.style("✗", fg="red") if outcome in BAD else click.style("·", dim=True)
+    click.echo(f"  {mark} {click.style(rule, bold=outcome in GOOD)}: {why or outcome}")
+    if outcome != "held":
+        click.echo(click.style(f"      {OUTCOMES.get(outcome, outcome)}", dim=True))
     for key, value in (line.get("evidence") or {}).items():
         if value not in (None, "", [], {}):
             click.echo(click.style(f"      {output.one_line(key)}: {output.one_line(_evidence(value))}", dim=True))

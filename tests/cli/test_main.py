@@ -1,0 +1,157 @@
+"""The promises of every command: where the configuration stands, exit statuses, one line for an error, a fast start."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from peers.commandline import Desk, call
+
+from postroom.cli.main import COMMANDS, LazyGroup, postroom
+
+HEAVY = (
+    "sqlalchemy",
+    "rich",
+    "alembic",
+    "aiosmtplib",
+    "aiosmtpd",
+    "imapclient",
+    "jinja2",
+    "structlog",
+    "pebble",
+)
+
+
+def leaves(group, path=()):
+    """Every command that has no commands under it: its words, and itself."""
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
+        if hasattr(command, "list_commands"):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def test_every_command_of_the_interface_is_there():
+    words = {" ".join(path) for path, _ in leaves(postroom)}
+    assert words == {
+        "run", "demo", "check", "ingest", "parse", "migrate", "status",
+        *(f"tickets {verb}" for verb in ["list", "show", "export", "assign", "status", "note", "reply", "merge", "split", "tag"]),
+        *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain"]),
+        *(f"outbox {verb}" for verb in ["list", "show", "retry", "cancel"]),
+        *(f"agents {verb}" for verb in ["list", "add", "remove"]), "mailboxes list",
+    }  # fmt: skip
+
+
+def test_every_command_takes_the_configuration_and_what_prints_takes_json():
+    for path, command in leaves(postroom):
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {"-c", "--config"} <= options, path
+        if path not in (("run",), ("demo",), ("inbound", "raw")):
+            assert "--json" in options, path
+
+
+def test_the_configuration_may_stand_before_or_behind_the_command(desk):
+    before = call("-c", str(desk.config), "tickets", "list", "--json")
+    behind = call("tickets", "list", "--json", "-c", str(desk.config))
+    between = call("tickets", "--config", str(desk.config), "list", "--json")
+    assert len(before.objects) == 2
+    assert before == behind == between
+
+
+def test_the_configuration_is_found_in_the_environment(desk, monkeypatch):
+    monkeypatch.setenv("POSTROOM_CONFIG", str(desk.config))
+    assert len(call("tickets", "list", "--json").objects) == 2
+
+
+def test_without_a_configuration_everything_is_in_var(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("POSTROOM_CONFIG", raising=False)
+    assert call("mailboxes", "list", "--json").objects[0]["address"] == "support@localhost"
+    assert (tmp_path / "var" / "postroom.db").exists()
+
+
+def test_a_wrong_configuration_is_one_line_with_the_key_and_78(tmp_path):
+    desk = Desk(tmp_path, "[smtp]\nlistn = []\n")
+    for arguments in (
+        ("tickets", "list"),
+        ("check",),
+        ("status",),
+        ("ingest", "x"),
+        ("migrate",),
+        ("mailboxes", "list"),
+    ):
+        ran = desk(*arguments)
+        assert (ran.status, ran.out, ran.err) == (78, "", "postroom: smtp.listn: there is no such key\n")
+
+
+def test_a_missing_configuration_is_78(tmp_path):
+    ran = call("-c", str(tmp_path / "none.toml"), "status")
+    assert (ran.status, ran.err.count("\n")) == (78, 1)
+
+
+def test_wrong_usage_is_2():
+    assert call("tickets", "list", "--nonsense").status == 2
+    assert call("nonsense").status == 2
+    assert call("inbound", "show", "many").status == 2
+
+
+def test_a_database_that_is_locked_is_75_and_one_line(desk):
+    holder = sqlite3.connect(desk.folder / "var" / "postroom.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    ran = desk("tickets", "note", "T-1001", "x")
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert (ran.status, ran.err.startswith("postroom: "), ran.err.count("\n")) == (75, True, 1), ran.err
+
+
+def test_a_file_that_is_no_database_is_named_without_a_traceback(empty_desk):
+    empty_desk.write("var/postroom.db", b"this is no database\n" * 100)
+    ran = empty_desk("tickets", "list")
+    assert ran.status in (1, 75, 78)
+    assert ran.err.count("\n") == 1
+    assert "not a database" in ran.err
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(desk):
+    # the reader is gone before anything is written
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "postroom", "-c", str(desk.config), "tickets", "export"]
+    ran = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+
+
+def test_a_locale_that_lacks_characters_is_no_failure(desk):
+    desk("tickets", "note", "T-1001", "Grüße – 你好")
+    environment = {**os.environ, "PYTHONIOENCODING": "iso-8859-1"}
+    command = [sys.executable, "-m", "postroom", "-c", str(desk.config), "tickets", "show", "T-1001"]
+    shown = subprocess.run(command, capture_output=True, env=environment, check=True, timeout=60)
+    assert b"Gr\xfc\xdfe \\u2013 \\u4f60" in shown.stdout
+    ran = subprocess.run([*command, "--json"], capture_output=True, env=environment, check=True, timeout=60)
+    assert json.loads(ran.stdout)["messages"][-1]["message"] == "Grüße – 你好"
+
+
+@pytest.mark.parametrize("module", sorted({module for module, _ in COMMANDS.values()}))
+def test_a_command_imports_nothing_heavy_before_it_is_called(module):
+    if module == "postroom.cli.run":
+        pytest.skip("the daemon needs it all")
+    program = f"import sys, {module}; sys.exit(', '.join(set({HEAVY!r}) & set(sys.modules)) or 0)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_help_names_every_command_without_importing_one():
+    program = (
+        "import sys; from postroom.cli.main import postroom; postroom.main(['--help'], standalone_mode=False);"
+        "sys.exit(any(m.startswith('postroom.cli.') and m != 'postroom.cli.main' for m in sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert all(name in ran.stdout for name in COMMANDS)
+    assert isinstance(postroom, LazyGroup)
