@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 
 from postroom.parsers.languages import HEADER_KINDS, header_labels, label_length, words
 from postroom.parsers.lines import fold, plain
+from postroom.parsers.separators import read_separator
 
 MAX_LINES = 60  # lines of one block, wrapped lists of recipients among them
 _MAX_GAP = 2  # blank lines between two headers of a double-spaced block
@@ -48,7 +49,7 @@ def read_block(views: Sequence[str], start: int, *, announced: bool = False) -> 
     if first is None:
         block = _read_unpunctuated(views, start) if announced else None
         return block or _read_notes(views, start)
-    if first[0] == "cc":
+    if first[0] == "cc" or (first[0] == "to" and not announced):
         return None
     block = _read_one_line(views, start) or _gather(views, start)
     return block if _is_convincing(block, announced=announced) else None
@@ -88,7 +89,7 @@ def _gather(views: Sequence[str], start: int) -> HeaderBlock:
             values.setdefault(kind, header[1])
             places.setdefault(kind, position)
             end, wrapped, gap = position + 1, 0, 0
-        elif gap and not _header_soon(views, position):
+        elif (gap and not _header_soon(views, position)) or read_separator(line) is not None:
             break
         else:
             wrapped += 1

@@ -15,7 +15,7 @@ from postroom.parsers.header_blocks import split_header
 from postroom.parsers.html_tokens import Tag, tokens, unescape
 from postroom.parsers.intro_lines import find_intro
 from postroom.parsers.lines import view
-from postroom.parsers.reply import Part
+from postroom.parsers.parting import Part
 from postroom.parsers.separators import Separator, read_separator
 
 MAX_MARKS = 200  # marked ranges; a mail of more is taken as text

@@ -8,7 +8,7 @@ WESTERN = (
     Language(
         "en",
         openers="on|at|in a message dated|in message|in article|from",
-        wrote="wrote|writes|has written|typed|replied|said|commented|responded",
+        wrote="wrote|writes|has written|typed|replied|said|commented|responded|mentioned|spake|opined|wrote the following|scribed|scribbled",
         quoting="quoting|quote from|citing",
         you="you|i|he|she|we|they|who|somebody|someone|it",
         sender="from|sender|author",

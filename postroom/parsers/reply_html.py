@@ -5,7 +5,8 @@ from __future__ import annotations
 from postroom.parsers.html import to_text
 from postroom.parsers.html_marks import Mark, find_marks
 from postroom.parsers.lines import split_lines
-from postroom.parsers.reply import Part, Reply, read_lines
+from postroom.parsers.parting import Part
+from postroom.parsers.reply import Reply, read_lines
 
 MAX_LENGTH = 2 * 1024 * 1024  # characters; larger HTML is shown as text (POLICIES, limits)
 

