@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 
 from postroom.threading.tokens import Role, Signer
@@ -61,9 +62,16 @@ def is_sendable(address: str) -> bool:
 
 
 def as_written(address: str) -> str:
-    """The address as it stands in a header or an envelope: dots where no atom may have them are quoted."""
+    """The address as it stands in a header or an envelope.
+
+    Dots where no atom may have them are quoted; a domain that is not ASCII is in its ASCII form (RFC 5891)
+    where the local part can do without SMTPUTF8.
+    """
     local, _, domain = address.rpartition("@")
-    return address if DOT_ATOM.fullmatch(local) else f'"{local}"@{domain}'
+    if local.isascii() and not domain.isascii():
+        with suppress(UnicodeError):
+            domain = domain.encode("idna").decode("ascii")
+    return f"{local}@{domain}" if DOT_ATOM.fullmatch(local) else f'"{local}"@{domain}'
 
 
 def is_message_id(text: str) -> bool:

@@ -36,7 +36,7 @@ LEASE = timedelta(minutes=5)  # renewed while a delivery is in flight
 RENEW_SECONDS = 60.0
 IDLE_SECONDS = 5.0  # how often it looks though nobody woke it: other daemons enqueue too
 BACKOFF_SECONDS = 5.0  # after trouble with the database
-GRACE_SECONDS = 20.0  # how long deliveries in flight may take once it is to stop
+GRACE_SECONDS = 15.0  # how long deliveries in flight may take once it is to stop
 MAX_REASON = 500  # characters of a peer's answer that are kept
 DOUBT = "in doubt: the connection ended before the answer; automatic mail is not sent twice"
 
@@ -61,6 +61,7 @@ class Courier:
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._awake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
 
     def wake(self) -> None:
         """There may be mail to send. Safe from any thread, also before and after `run`."""
@@ -71,7 +72,7 @@ class Courier:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop` is set; then finish what is in flight, and give the rest back."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._stop = asyncio.get_running_loop(), stop
         stopping = asyncio.create_task(stop.wait())
         renewing = asyncio.create_task(self._renew())
         try:
@@ -85,6 +86,8 @@ class Courier:
                     await self._wait(stopping)
                 while len(self._in_flight) > self._config.outgoing.batch // 2 and not stop.is_set():
                     await asyncio.wait([stopping, *self._in_flight.values()], return_when=asyncio.FIRST_COMPLETED)
+        except TemporaryFailure as error:  # the database is in trouble, and we are to stop
+            self._log.warning("stopped without the database", why=str(error))
         finally:
             await self._finish()
             stopping.cancel()
@@ -127,7 +130,13 @@ class Courier:
     def _start(self, delivery: Claimed) -> None:
         task = asyncio.create_task(self._attempt(delivery))
         self._in_flight[delivery.id] = task
-        task.add_done_callback(lambda _: self._in_flight.pop(delivery.id, None))
+        task.add_done_callback(lambda task: self._ended(delivery, task))
+
+    def _ended(self, delivery: Claimed, task: asyncio.Task[None]) -> None:
+        """What could not even be written down stays claimed: it is taken up again as after a crash."""
+        self._in_flight.pop(delivery.id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("not settled", delivery=delivery.id, why=repr(error), exc_info=error)
 
     async def _attempt(self, delivery: Claimed) -> None:
         """One delivery from claim to outcome: the edge at which every error becomes a retry."""
@@ -218,20 +227,27 @@ class Courier:
         await self._carrier.close()
 
     def _tell_agents(self, connection: Connection, outcome: Outcome) -> None:
-        if self._notifier is None:
-            return
+        """In a savepoint: whatever breaks the notice, the outcome is written."""
         delivery = outbox.get(connection, outcome.id)
-        if delivery is not None:
-            self._notifier.undeliverable(connection, delivery, outcome.reason or "no reason was given")
+        if self._notifier is None or delivery is None:
+            return
+        try:
+            with connection.begin_nested():
+                self._notifier.undeliverable(connection, delivery, outcome.reason or "no reason was given")
+        except Exception:  # the edge of this attempt
+            self._log.exception("nobody told", delivery=outcome.id)
 
     async def _persist(self, work: Callable[[Connection], Any]) -> Any:
-        """Do it in a transaction; as often as it takes, while the database is in trouble."""
+        """Do it in a transaction; as often as it takes, while the database is in trouble and nobody wants us to stop."""
         while True:
             try:
                 return await asyncio.to_thread(self._do, work)
             except TemporaryFailure as error:
+                if self._stop.is_set():
+                    raise
                 self._log.warning("deferred", why=str(error))
-                await asyncio.sleep(BACKOFF_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), BACKOFF_SECONDS)
 
     def _do(self, work: Callable[[Connection], Any]) -> Any:
         with self._store.write() as connection:

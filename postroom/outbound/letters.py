@@ -112,7 +112,9 @@ class Letters:
         reply_to = addresses.reply_address(self._signer, sender.address, case.number, Role.CUSTOMER, now + self._expire)
         name = f"{author} ({sender.name})" if author else sender.name
         mail = Mail(
-            sender=Address(name, sender.address), to=(people[0],), cc=tuple(people[1:]),
+            sender=Address(name, sender.address), to=(people[0],),
+            # one whose address needs SMTPUTF8 would keep the mail from all the others
+            cc=tuple(p for p in people[1:] if addresses.as_written(p.address).isascii()),
             reply_to=Address(sender.name, reply_to), subject=subject, content=content_of(words.text, words.html, files),
             in_reply_to=thread.in_reply_to, references=thread.references,
             date=now, message_id=self._message_id(sender, case),

@@ -249,9 +249,15 @@ class Notifier:
         else:
             message = self._last_message(told)
         data = {
-            "ticket": wording.private_ticket_data(self._config, case), "message": message, "actor": told.happened.actor
+            "ticket": wording.private_ticket_data(self._config, case), "message": message,
+            "actor": told.happened.actor, "is_stranger": purpose == "customer_reply" and self._is_stranger(told),
         }  # fmt: skip
         self._tell(told, purpose, [a for a in agents if a.address != told.happened.actor], data)
+
+    def _is_stranger(self, told: _Told) -> bool:
+        """Whether its writer had not taken part before: he holds a mail of the ticket, and no agent has agreed to him."""
+        id_ = told.happened.message_id
+        return id_ is not None and "new-participant" in addressing.message(told.connection, id_).flags
 
     def _tell_of_assignment(self, told: _Told) -> None:
         actor = told.happened.actor

@@ -112,10 +112,11 @@ class _Connection:
     async def send(self, delivery: Claimed, before_content: Callable[[], Awaitable[None]]) -> str:
         """One mail from MAIL to its final dot."""
         client = self._client
-        options = self._options(delivery)
+        sender, recipient = as_written(delivery.envelope_sender), as_written(delivery.recipient)
+        options = self._options(delivery, sender, recipient)
         try:
-            await client.mail(as_written(delivery.envelope_sender), options=options, encoding="utf-8")
-            await client.rcpt(as_written(delivery.recipient), encoding="utf-8")
+            await client.mail(sender, options=options, encoding="utf-8")
+            await client.rcpt(recipient, encoding="utf-8")
             response = await client.execute_command(b"DATA")
         except (SMTPException, OSError) as error:
             raise _classified(error) from error
@@ -124,14 +125,15 @@ class _Connection:
         await before_content()
         return await self._content(delivery.raw)
 
-    def _options(self, delivery: Claimed) -> list[str]:
+    def _options(self, delivery: Claimed, *paths: str) -> list[str]:
         client = self._client
         options = []
         if client.supports_extension("size"):
             options.append(f"size={len(delivery.raw)}")
-        if not (delivery.recipient.isascii() and delivery.envelope_sender.isascii()):
+        head = delivery.raw.partition(b"\r\n\r\n")[0]
+        if not (head.isascii() and all(path.isascii() for path in paths)):  # RFC 6531 §3.1
             if not client.supports_extension("smtputf8"):
-                raise PermanentFailure(f"the smarthost cannot write to {delivery.recipient} (no SMTPUTF8)")
+                raise PermanentFailure(f"the smarthost cannot write to {delivery.recipient} (it has no SMTPUTF8)")
             options += ["SMTPUTF8", "BODY=8BITMIME"]
         return options
 

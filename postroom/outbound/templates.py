@@ -48,7 +48,7 @@ SAMPLES: dict[str, Data] = {
     "reply": {"desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": MESSAGE, "quoted": QUOTED},
     "new_ticket": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE},
     "assignment": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "actor": "bob"},
-    "customer_reply": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE},
+    "customer_reply": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "is_stranger": True},
     "undeliverable": {"desk": DESK, "ticket": PRIVATE, "recipient": "ann@example.org", "purpose": "reply", "reason": "550 no"},
 }  # fmt: skip
 

@@ -216,6 +216,29 @@ async def test_an_address_that_is_not_ascii_needs_smtputf8(desk, smarthost):
     assert smarthost.messages[0].recipients == ("jörg@exämple.org",)
 
 
+async def test_a_domain_that_is_not_ascii_needs_nothing_of_the_server(desk, smarthost):
+    put(desk, recipient="ann@exämple.org")
+    await courier_of(desk).deliver_due()
+    assert smarthost.messages[0].recipients == ("ann@xn--exmple-cua.org",)
+
+
+async def test_an_odd_local_part_is_quoted_on_the_way(desk, smarthost):
+    put(desk, recipient="a..b.@example.org")
+    await courier_of(desk).deliver_due()
+    assert smarthost.messages[0].recipients == ('"a..b."@example.org',)
+
+
+async def test_a_notice_that_cannot_be_written_keeps_no_outcome_from_being_written(desk, smarthost, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk.notifier, "undeliverable", broken)
+    smarthost.on("RCPT", "550 5.1.1 no such user")
+    put(desk)
+    await courier_of(desk).deliver_due()
+    assert state(desk).state == "failed"
+
+
 # -- TLS and login
 
 
@@ -403,6 +426,34 @@ async def test_an_error_that_nobody_classified_is_temporary(desk, error):
     put(desk)
     await courier_of(desk, carrier=Broken(error)).deliver_due()
     assert state(desk).state == "retry"
+
+
+# -- many daemons
+
+
+async def test_couriers_on_one_postgresql_share_the_work_and_send_each_mail_once(tmp_path, smarthost, postgresql_url):
+    with desk_in(tmp_path, settings(smarthost).replace("courier", "batch = 7\ncourier"), url=postgresql_url) as desk:
+        for number in range(1, 61):
+            put(desk, number)
+        async with Running(courier_of(desk)), Running(courier_of(desk)):
+            await until(lambda: len(smarthost.messages) >= 60)
+        assert sorted(int(taken.message["Subject"]) for taken in smarthost.messages) == list(range(1, 61))
+        assert {row.state for row in desk.outbox()} == {"sent"}
+
+
+# -- through a real Postfix
+
+
+async def test_postfix_takes_what_we_hand_it_and_changes_nothing_below_its_trace(tmp_path, smarthost, start_postfix):
+    postfix = start_postfix(default=(smarthost.host, smarthost.port))
+    with desk_in(tmp_path, settings(postfix)) as desk:
+        desk.receive(mail(subject="Größe", reply_text="Grüße, " * 300))
+        await courier_of(desk).deliver_due()
+        assert {row.state for row in desk.outbox()} == {"sent"}
+        await until(lambda: len(smarthost.messages) == 3)
+        frozen = {row.recipient: desk.raw(row) for row in desk.outbox()}
+        for taken in smarthost.messages:
+            assert taken.content.endswith(frozen[taken.recipients[0]])
 
 
 # -- into a Maildir

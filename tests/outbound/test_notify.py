@@ -363,6 +363,31 @@ def test_who_joined_by_a_signed_address_alone_is_not_written_to(desk):
     assert [d.recipient for d in desk.outbox("reply")] == ["ann@example.org"]
 
 
+def test_agents_are_warned_of_somebody_who_had_not_taken_part(desk):
+    opened = desk.receive(mail())
+    desk.receive(
+        mail(message_id="x@example.net", from_=(Address("", "stranger@example.net"),)),
+        ticket=opened.ticket,
+        agreed=False,
+    )
+    desk.receive(mail(message_id="y@example.org"), ticket=opened.ticket)
+    warned = [
+        "had not taken part" in plain(desk.mail(d))
+        for d in desk.outbox("customer_reply")
+        if d.recipient == "bob@example.com"
+    ]
+    assert warned == [True, False]
+
+
+def test_an_address_that_needs_smtputf8_does_not_keep_the_mail_from_the_others(desk):
+    opened = desk.receive(mail(cc=(Address("Jörg", "jörg@example.net"), Address("Boss", "boss@exämple.net"))))
+    desk.receive(answer(), ticket=opened.ticket, agent="bob")
+    assert [d.recipient for d in desk.outbox("reply")] == ["ann@example.org", "boss@exämple.net", "jörg@example.net"]
+    raw = desk.raw(desk.outbox("reply")[0])
+    assert raw.partition(b"\r\n\r\n")[0].isascii()
+    assert b"Cc: Boss <boss@xn--exmple-cua.net>" in raw
+
+
 def test_the_agents_files_go_with_it(desk):
     opened = desk.receive(mail())
     raw = attached("Größe.png", b"\x89PNG" * 100, "Bob <bob@example.com>")

@@ -186,14 +186,18 @@ def mail(**changes: Any) -> ParsedEmail:
 
 
 @contextmanager
-def desk_in(folder: Path, settings: str = "", config: str = CONFIG) -> Iterator[TestDesk]:
-    data = tomllib.loads(config)
+def desk_in(folder: Path, settings: str = "", url: str = "") -> Iterator[TestDesk]:
+    """A desk whose files are in `folder`; `settings` is TOML that is laid over CONFIG, `url` another database."""
+    data = tomllib.loads(CONFIG)
     for section, values in tomllib.loads(settings).items():
         data.setdefault(section, {}).update(values)
     loaded = parse(data, folder)
-    (folder / "postroom.db").write_bytes(_empty_database())
-    store = Store(f"sqlite:///{folder}/postroom.db")
+    if not url:
+        (folder / "postroom.db").write_bytes(_empty_database())
+    store = Store(url or f"sqlite:///{folder}/postroom.db")
     try:
+        if url:
+            upgrade(store)
         with store.write() as connection:
             sync_agents(connection, loaded)
         yield TestDesk(loaded, store)
