@@ -70,9 +70,9 @@ smtpd_banner = mx.test ESMTP
 smtp_tls_security_level =
 """
 
-# No service is chrooted: the private queue directory holds no copies of system files.
+# No service is chrooted: the private queue directory holds no copies of system files. They are started in this order,
+# so where smtpd listens, all the others do.
 MASTER_CF = """
-127.0.0.1:{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -95,6 +95,7 @@ discard unix - - n - - discard
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
+127.0.0.1:{port} inet n - n - - smtpd
 """
 
 QUEUE_FOLDERS = (
