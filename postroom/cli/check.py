@@ -78,7 +78,9 @@ def _checked(what: str, look: Callable[[], str]) -> Finding:
         return Finding(what, look())
     except PostroomError as error:
         status = CONFIG_WRONG if isinstance(error, ConfigError) else 1
-        return Finding(what, str(error).removeprefix(f"{what}: ").removeprefix(f"{what.split(maxsplit=1)[0]}: "), status)
+        return Finding(
+            what, str(error).removeprefix(f"{what}: ").removeprefix(f"{what.split(maxsplit=1)[0]}: "), status
+        )
     except OSError as error:
         return Finding(what, error.strerror or str(error), 1)
 
