@@ -6,6 +6,7 @@ import pytest
 from peers.house import answer, mail
 from peers.mailclients import notmuch_threads
 from peers.processes import wait_until
+
 from postroom.parsers.email import parse
 
 pytestmark = pytest.mark.xdist_group("journeys")

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 from peers.house import answer, mail
 from peers.processes import wait_until
+
 from postroom.parsers.email import parse
 
 pytestmark = pytest.mark.xdist_group("journeys")
