@@ -159,7 +159,8 @@ class _Receiving:
                 for a in (self.delivery.recipient, *(to.address for to in self.email.to))
                 if (tag := self._tag_of(a))
             ]
-            report = settle_report(self.connection, self.reception.signer, self.email, tags, self.now)
+            notifier = None if self.delivery.quiet else self.reception.notifier
+            report = settle_report(self.connection, self.reception.signer, self.email, tags, self.now, notifier)
             self.settled.decision += report.decision
             placed = keep_report(self.connection, self.reception.desk, incoming, report.ticket_id or match.ticket)
         else:
