@@ -64,7 +64,9 @@ def open_house(config: Config) -> Iterator[House]:
         with store.write() as connection:
             sync_agents(connection, config)
         signer = load_signer(config.resolve(config.keys.file))
-        notifier = Notifier(config, signer, Templates(config), now, secrets.SystemRandom())
+        overrides = config.resolve(config.templates.folder) if config.templates.folder else None
+        templates = Templates(overrides, config.templates.language)
+        notifier = Notifier(config, signer, templates, now, secrets.SystemRandom())
         yield House(config, store, signer, Mailboxes(config), notifier)
     finally:
         store.dispose()
