@@ -16,8 +16,8 @@ from postroom.desk.author import Standing
 from postroom.desk.happened import Happened
 from postroom.desk.tickets import Desk, Incoming
 from postroom.parsers.parsed import Kind
+from postroom.store import thread_index
 from postroom.store import tickets as stored
-from postroom.store.thread_index import ThreadIndex
 from postroom.threading.match import Match
 
 
@@ -93,7 +93,7 @@ def _follow_up(connection: Connection, desk: Desk, incoming: Incoming, match: Ma
 
 def _customer(connection: Connection, desk: Desk, incoming: Incoming, match: Match, ticket: Row[Any]) -> Placed:
     address = incoming.author.address
-    agreed = incoming.archive or (bool(address) and ThreadIndex(connection).takes_part(ticket.id, address))
+    agreed = incoming.archive or (bool(address) and thread_index.is_agreed(connection, ticket.id, address))
     happened = tickets.add_customer(connection, desk, ticket, incoming, agreed)
     why = f"added to {ticket.ref} by rule {match.rule}"
     if not agreed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, select
+from sqlalchemy import Connection, Row, Text, bindparam, cast, exists, select
 from sqlalchemy.orm import aliased
 
 from postroom.store.tables import Agent, Attachment, Delivery, Message, Participant, RawMail, Ticket
@@ -34,8 +34,11 @@ _agents: Any = (
 _message = select(Message.__table__).where(Message.id == bindparam("message_id"))
 _last_of_customer = (
     select(Message.__table__)
-    .where(Message.ticket_id == bindparam("ticket_id"), Message.author_type == "user", Message.visibility == "public")
-    .order_by(Message.id.desc()).limit(1)
+    .where(
+        Message.ticket_id == bindparam("ticket_id"), Message.author_type == "user", Message.visibility == "public",
+        # no agent has agreed to him: the others are not to read him, nor be threaded behind his mail
+        cast(Message.flags, Text).not_like('%"new-participant"%'),
+    ).order_by(Message.id.desc()).limit(1)
 )  # fmt: skip
 _files: Any = (
     select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part)
@@ -70,7 +73,7 @@ def message(connection: Connection, message_id: int) -> Row[Any]:
 
 
 def last_of_customer(connection: Connection, ticket_id: int) -> Row[Any] | None:
-    """The customer's last public message on a ticket, the one that an answer answers."""
+    """The customer's last public message on a ticket, the one that an answer answers; no flagged newcomer's."""
     return connection.execute(_last_of_customer, {"ticket_id": ticket_id}).one_or_none()
 
 

@@ -65,6 +65,18 @@ class ThreadIndex:
         return self._connection.execute(_takes_part, values).one_or_none() is not None
 
 
+def is_agreed(connection: Connection, ticket_id: int, address: str) -> bool:
+    """Whether the address (lower case) takes part, and not only as one to whom no agent has agreed yet."""
+    query = select(Participant.agreed).where(Participant.ticket_id == ticket_id, Participant.address == address)
+    return bool(connection.execute(query).scalar_one_or_none())
+
+
+def agree(connection: Connection, ticket_id: int, address: str) -> None:
+    """Let a newcomer take part like everybody else."""
+    his = (Participant.ticket_id == ticket_id, Participant.address == address)
+    connection.execute(update(Participant).where(*his).values(agreed=True))
+
+
 def add_refs(connection: Connection, ticket_id: int, own: str | None, named: Iterable[str]) -> None:
     """Index a message: the Message-ID that it bears, and those that it names."""
     rows = [{"ref": ref, "ticket_id": ticket_id, "kind": "reference"} for ref in bounded(list(named)) if ref != own]

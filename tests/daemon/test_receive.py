@@ -167,6 +167,20 @@ def test_the_holder_of_a_signed_address_joins_flagged_and_is_sent_nothing(desk):
     assert [row.recipient for row, _ in desk.outbox(purpose="reply")] == [CY]
 
 
+def test_what_a_newcomer_wrote_is_neither_quoted_nor_answered_until_an_agent_agrees(desk):
+    id_ = open_ticket(desk, Message_ID="<first@customer.example>")
+    confirmation = desk.sent("confirmation", CY)
+    for words in ("Cy forwarded this to me.\n", "Are you there?\n"):  # the second is flagged like the first
+        desk.take(answer(confirmation, words, EVE), recipient=confirmation.reply_to[0].address)
+    assert [m.flags for m in desk.conversation(id_)] == [[], ["new-participant"], ["new-participant"]]
+    notice = desk.sent("new_ticket", ANN)
+    desk.take(answer(notice), recipient=notice.reply_to[0].address)
+    reply = desk.sent("reply", CY)
+    assert reply.in_reply_to == ("first@customer.example",)
+    assert "It burns." in reply.quoted_text
+    assert "forwarded" not in reply.text
+
+
 def test_whom_the_customer_copied_takes_part(desk):
     id_ = open_ticket(desk, Cc="Di <di@customer.example>", Message_ID="<first@customer.example>")
     settled = desk.take(mail("di@customer.example", In_Reply_To="<first@customer.example>"))
