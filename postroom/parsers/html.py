@@ -11,12 +11,16 @@ import unicodedata
 
 from postroom.parsers.html_tokens import Tag, tokens, unescape
 
+MAX_HTML = 2 * 1024 * 1024  # characters; of more only the tags are taken away
+MAX_TAGS = 200_000  # the same
 MAX_TABLES = 20  # tables within each other; those further in are read as lines
 MAX_COLUMNS = 20  # of such a table
 MAX_COLUMN = 40  # characters of a cell in a table that is set in columns
 MAX_QUOTES = 10  # marks before a line
 LINK_LENGTH = 2_000  # characters; a longer address helps nobody
 
+_LINE_BREAKING_TAG = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table)\b[^<>]*+>", re.IGNORECASE)
+_ANY_TAG = re.compile(r"<[^<>]*+>")
 _BLANKS = re.compile(r"[ \t\n\r\f]+")
 _HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
 _INVISIBLE = " \t\u00a0\u200b\u200c\u200d\u034f\u00ad\u2007\ufeff"  # what fills the hidden first lines of newsletters
@@ -36,6 +40,8 @@ _RAW = frozenset({"script", "style", "title", "template"})
 
 def to_text(source: str, *, quote_marks: bool = False) -> str:
     """The text of an HTML document or fragment; `quote_marks` puts `> ` before the lines of a blockquote."""
+    if len(source) > MAX_HTML or source.count("<") > MAX_TAGS:
+        return _without_tags(source)
     writer = _Writer(quote_marks=quote_marks)
     for token in tokens(source):
         if isinstance(token, Tag):
@@ -45,16 +51,23 @@ def to_text(source: str, *, quote_marks: bool = False) -> str:
     return writer.finish()
 
 
+def _without_tags(source: str) -> str:
+    """What is left of HTML that is too large to be set in lines."""
+    text = _ANY_TAG.sub("", _LINE_BREAKING_TAG.sub("\n", source))
+    return _collapse_blank_lines([_BLANKS.sub(" ", line).strip() for line in unescape(text).split("\n")])
+
+
 class _Lines:
     """Text being set in lines: blanks collapse, blocks begin new lines, paragraphs keep one empty line apart."""
 
-    __slots__ = ("_blank_due", "_line", "_space_due", "lines")
+    __slots__ = ("_blank_due", "_blank_prefix", "_line", "_space_due", "lines")
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self._line: list[str] = []
         self._space_due = False
         self._blank_due = False
+        self._blank_prefix = ""
 
     def add(self, text: str, prefix: str, *, raw: bool = False) -> None:
         if raw:
@@ -78,7 +91,7 @@ class _Lines:
             return
         if not self._line:
             if self._blank_due and self.lines:
-                self.lines.append(prefix.rstrip())
+                self.lines.append(min(self._blank_prefix, prefix, key=len).rstrip())
             self._line.append(prefix)
         elif self._space_due:
             self._line.append(" ")
@@ -87,7 +100,8 @@ class _Lines:
 
     def break_line(self, prefix: str, *, force: bool = False) -> None:
         if self._line:
-            self.lines.append("".join(self._line).rstrip(" \t"))
+            line = "".join(self._line).rstrip(" \t")
+            self.lines.append(f"{line} " if line.endswith("--") and self._line[-1].startswith("--") else line)
             self._line.clear()
         elif force:
             self.lines.append(prefix.rstrip())
@@ -95,7 +109,8 @@ class _Lines:
 
     def paragraph(self, prefix: str) -> None:
         self.break_line(prefix)
-        self._blank_due = bool(self.lines)
+        if self.lines and not (self._blank_due and len(self._blank_prefix) <= len(prefix)):
+            self._blank_due, self._blank_prefix = True, prefix
 
     @property
     def is_at_start(self) -> bool:
@@ -124,11 +139,12 @@ class _Writer:
         self._hidden: tuple[str, int] | None = None  # the element that is not shown, and how many of its name are open
         self._pending_marker = ""
         self._recent: list[str] = []
+        self._prefix = ""
 
-    @property
-    def _prefix(self) -> str:
+    def _indent(self) -> None:
+        """Set what each line begins with from here on."""
         marks = "> " * min(self._quotes, MAX_QUOTES) if self._quote_marks and not self._tables else ""
-        return marks + "  " * min(max(len(self._lists) - 1, 0), MAX_QUOTES)
+        self._prefix = marks + "  " * min(max(len(self._lists) - 1, 0), MAX_QUOTES)
 
     def text(self, written: str) -> None:
         if self._hidden is not None:
@@ -163,8 +179,8 @@ class _Writer:
             self._start(tag)
 
     def _is_hidden(self, tag: Tag) -> bool:
-        attributes = tag.source[tag.attributes_at : min(tag.end, tag.attributes_at + 4_000)]
-        return ":" in attributes and _HIDDEN.search(attributes) is not None
+        start, end = tag.attributes_at, min(tag.end, tag.attributes_at + 4_000)
+        return end - start > 12 and _HIDDEN.search(tag.source, start, end) is not None
 
     def _start(self, tag: Tag) -> None:
         name = tag.name
@@ -205,6 +221,7 @@ class _Writer:
             self._lists.append(1 if name == "ol" else None)
         elif name == "li":
             self._start_item()
+        self._indent()
 
     def _start_item(self) -> None:
         number = self._lists[-1] if self._lists else None
@@ -237,6 +254,7 @@ class _Writer:
             self._pending_marker = ""
         elif name == "li":
             self._pending_marker = ""
+        self._indent()
 
     def _end_link(self) -> None:
         if not self._links:
@@ -259,6 +277,7 @@ class _Writer:
         first = _Lines()
         self._tables.append(_Table(self._out, first))
         self._out = first
+        self._indent()
 
     def _start_cell(self, name: str) -> None:
         self._out.break_line(self._prefix)
@@ -279,6 +298,7 @@ class _Writer:
             return
         table = self._tables.pop()
         self._out = table.outer
+        self._indent()
         for line in _set_table(table):
             self._out.add(line, self._prefix, raw=True)
             self._out.break_line(self._prefix, force=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 ATTRIBUTES_READ = 100  # of one tag
 
-_NAME = re.compile(r"[A-Za-z][^\s/>]{0,99}+")
+# A whole tag: quotes count only behind `=`, so that a stray one in a tag does not swallow the page.
+_TAG = re.compile(r"""<(/?)([A-Za-z][^\s/>]{0,99}+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+)>""")
+_TAG_AS_IT_IS = re.compile(r"<(/?)([A-Za-z][^\s/>]{0,99}+)([^>]*+)(?:>|$)")
+_MARKUP = re.compile(r"<(?=[A-Za-z!?]|/[A-Za-z])")
 _ATTRIBUTE = re.compile(r"""[\s/]*+([^\s/>=][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?""")
-_TAG_END = re.compile(r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>""")
 _NUMBERED = re.compile(r"&#(?:[xX]0*+[0-9a-fA-F]{7,}|0*+\d{8,})")
 _RAW_TEXT = {
     name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
@@ -22,24 +23,22 @@ _RAW_TEXT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Tag:
-    """A start tag, or the end tag of an element; its attributes are in `source[attributes:end]`, read on demand."""
+    """A start tag, or the end tag of an element: `source[start : end + 1]`, its attributes at `source[attributes_at:end]`."""
 
-    name: str  # lower case
-    is_end: bool
-    source: str
-    attributes_at: int
-    end: int
+    __slots__ = ("attributes_at", "end", "is_end", "name", "source", "start")
+
+    def __init__(self, name: str, is_end: bool, source: str, start: int, attributes_at: int, end: int) -> None:
+        self.name = name  # lower case
+        self.is_end = is_end
+        self.source = source
+        self.start, self.attributes_at, self.end = start, attributes_at, end
 
     def attributes(self) -> dict[str, str]:
         """The attributes by lower-case name, the first of each, entities undone."""
         found: dict[str, str] = {}
         position = self.attributes_at
-        while position < self.end and len(found) < ATTRIBUTES_READ:
-            match = _ATTRIBUTE.match(self.source, position, self.end)
-            if match is None:
-                break
+        while len(found) < ATTRIBUTES_READ and (match := _ATTRIBUTE.match(self.source, position, self.end)):
             found.setdefault(match[1].lower(), unescape(match[2] or match[3] or match[4] or ""))
             position = match.end()
         return found
@@ -57,59 +56,44 @@ def unescape(text: str) -> str:
 def tokens(source: str) -> Iterator[Tag | str]:
     """Tags, and the text between them as it is written: comments, declarations and scripts left out."""
     position, length = 0, len(source)
-    ends: dict[str, bool] = {}
+    without_end: set[str] = set()  # what was looked for in vain
+    pattern = _TAG
     while position < length:
-        start = source.find("<", position)
-        if start < 0:
+        markup = _MARKUP.search(source, position)
+        if markup is None:
             yield source[position:]
             return
+        start = markup.start()
         if start > position:
             yield source[position:start]
-        following = source[start + 1 : start + 2]
-        if following in ("!", "?"):
-            position = _skip_declaration(source, start, ends)
+        match = pattern.match(source, start)
+        if match is None and source[start + 1] not in "!?":
+            pattern = _TAG_AS_IT_IS  # a quote or a tag that never closes: from here on, up to the next `>`
+            match = pattern.match(source, start)
+        if match is None:
+            position = _skip_declaration(source, start, without_end)
             continue
-        name = _NAME.match(source, start + 2 if following == "/" else start + 1)
-        if name is None:
-            yield "<"
-            position = start + 1
-            continue
-        end = _end_of_tag(source, name.end(), ends)
-        tag = Tag(name[0].lower(), following == "/", source, name.end(), end - 1)
-        yield tag
-        position = _skip_raw_text(source, end, tag, ends)
+        name, is_end = match[2].lower(), source[start + 1] == "/"
+        attributes_at, end = match.span(3)
+        yield Tag(name, is_end, source, start, attributes_at, end)
+        position = match.end()
+        if not is_end and name in _RAW_TEXT and name not in without_end:
+            position = _skip_raw_text(source, position, name, without_end)
 
 
-def _skip_declaration(source: str, start: int, ends: dict[str, bool]) -> int:
-    if source.startswith("<!--", start):
-        end = -1 if ends.get("-->") else source.find("-->", start + 2)
+def _skip_declaration(source: str, start: int, without_end: set[str]) -> int:
+    if source.startswith("<!--", start) and "-->" not in without_end:
+        end = source.find("-->", start + 2)
         if end >= 0:
             return end + 3
-        ends["-->"] = True
+        without_end.add("-->")
     end = source.find(">", start)
     return len(source) if end < 0 else end + 1
 
 
-def _end_of_tag(source: str, position: int, ends: dict[str, bool]) -> int:
-    """Past the `>` of a tag, which may stand in a quoted value; where quotes never close, at the next one."""
-    end = source.find(">", position)
-    if end < 0:
-        return len(source) + 1
-    if ends.get("quote") or not ('"' in source[position:end] or "'" in source[position:end]):
-        return end + 1
-    match = _TAG_END.match(source, position)
+def _skip_raw_text(source: str, position: int, name: str, without_end: set[str]) -> int:
+    match = _RAW_TEXT[name].search(source, position)
     if match is None:
-        ends["quote"] = True
-        return end + 1
-    return match.end()
-
-
-def _skip_raw_text(source: str, position: int, tag: Tag, ends: dict[str, bool]) -> int:
-    closing = None if tag.is_end else _RAW_TEXT.get(tag.name)
-    if closing is None or ends.get(tag.name):
-        return position
-    match = closing.search(source, position)
-    if match is None:
-        ends[tag.name] = True
+        without_end.add(name)
         return position
     return match.start()

@@ -1,7 +1,7 @@
 """HTML that may be shown in the desk: by an allow-list, nothing fetched from elsewhere, pictures of the mail kept.
 
 The cleaning itself is nh3's (ammonia, an HTML5 parser). It is quadratic in the depth of the nesting and slow with very many
-attributes, so both are counted beforehand. A remote picture keeps its address in `data-remote-src`, for the viewer to
+attributes or character references, so these are counted beforehand. A remote picture keeps its address in `data-remote-src`, for the viewer to
 load when a person asks for it; `cid:` stays for the viewer to resolve.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from postroom.parsers.html_tokens import Tag, tokens
-
 MAX_OCTETS = 2 * 1024 * 1024  # of HTML; more is shown as text (POLICIES, limits)
 MAX_NESTED = 1_000  # elements within each other
-MAX_ATTRIBUTE_TEXT = 64 * 1024  # characters of one tag
+MAX_TAG = 64 * 1024  # characters
+MAX_TAGS = 200_000
+MAX_REFERENCES = 50_000  # `&` in one stretch of text
 
 _TAGS = frozenset({
     "a", "abbr", "address", "article", "aside", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite", "code", "col",
@@ -41,13 +41,14 @@ _ATTRIBUTES = {
 }
 _STYLES = frozenset({
     "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius",
-    "border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "font-family",
+    "border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "display", "font-family",
     "font-size", "font-style", "font-weight", "height", "letter-spacing", "line-height", "list-style-type", "margin",
     "margin-bottom", "margin-left", "margin-right", "margin-top", "max-width", "padding", "padding-bottom", "padding-left",
     "padding-right", "padding-top", "text-align", "text-decoration", "text-indent", "text-transform", "vertical-align",
     "white-space", "width", "word-break",
 })  # fmt: skip
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sip", "cid", "data"})
+_ANY_TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]{0,99}+)[^<>]*+")
 _PICTURE = re.compile(r"cid:|data:image/(?:png|gif|jpe?g|webp|bmp);base64,", re.IGNORECASE)
 _REMOTE = re.compile(r'(<img (?:[^>"]*+"[^"]*+")*?[^>"]*?)\bsrc="(?=https?:)', re.IGNORECASE)
 _UNCLOSED = frozenset(
@@ -82,16 +83,23 @@ def sanitise(source: str) -> tuple[str | None, str | None]:
 
 
 def _too_costly(source: str) -> str | None:
+    if source.count("&") > MAX_REFERENCES and any(text.count("&") > MAX_REFERENCES for text in source.split("<")):
+        return "the HTML has too many character references and is shown as text"
+    if source.count("<") > MAX_TAGS:
+        return f"the HTML has more than {MAX_TAGS} tags and is shown as text"
+    if source.count("<") <= MAX_NESTED and len(source) <= MAX_TAG:
+        return None
     depth = 0
-    for token in tokens(source):
-        if not isinstance(token, Tag) or token.name in _UNCLOSED or token.name in _VOID:
+    for match in _ANY_TAG.finditer(source):
+        if match.end() - match.start() > MAX_TAG:
+            return "the HTML has a tag of more than 64 KiB and is shown as text"
+        closes, name = match.groups()
+        name = name.lower()
+        if name in _UNCLOSED or name in _VOID:
             continue
-        depth += -1 if token.is_end else 1
+        depth = max(depth - 1, 0) if closes else depth + 1
         if depth > MAX_NESTED:
             return f"the HTML is nested deeper than {MAX_NESTED} elements and is shown as text"
-        if token.end - token.attributes_at > MAX_ATTRIBUTE_TEXT:
-            return "the HTML has a tag of more than 64 KiB and is shown as text"
-        depth = max(depth, 0)
     return None
 
 
