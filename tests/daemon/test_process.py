@@ -1,0 +1,176 @@
+"""Batches: claimed, parsed by real workers that may die, and written in one transaction with a savepoint a message."""
+
+import hashlib
+from datetime import timedelta
+
+import pytest
+from peers import poison
+from peers.house import SUPPORT, mail
+from sqlalchemy import event, text, update
+
+from postroom.config import Processing
+from postroom.daemon import house
+from postroom.daemon.process import CLAIMS_MAX, LEASE, Processor
+from postroom.daemon.workers import Workers
+from postroom.errors import TemporaryFailure
+from postroom.store import inbound
+from postroom.store.tables import InboundEmail
+
+
+@pytest.fixture(scope="module")
+def poisoned():
+    """Workers that a mail with the words `boom segfault` kills."""
+    with Workers(Processing(workers=1), poison.parse) as workers:
+        yield workers
+
+
+@pytest.fixture(scope="module")
+def real():
+    with Workers(Processing(workers=1)) as workers:
+        yield workers
+
+
+class Clock:
+    def __init__(self):
+        self.ahead = timedelta()
+
+    def __call__(self):
+        return house.now() + self.ahead
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def accept(desk, *raws):
+    with desk.store.write() as connection:
+        new = [
+            inbound.NewInbound(
+                "support", SUPPORT, raw, hashlib.sha256(raw).hexdigest(), "smtp", "cy@customer.example", house.now()
+            )
+            for raw in raws
+        ]
+        return [accepted.id for accepted in inbound.accept(connection, new)]
+
+
+def processor(desk, workers, clock):
+    return Processor(desk.house.config, desk.store, workers, desk.house.reception, clock)
+
+
+def row(desk, id_):
+    with desk.store.read() as connection:
+        return inbound.get(connection, id_)
+
+
+def test_what_is_pending_becomes_tickets_oldest_first(desk, real, clock):
+    accept(desk, *(mail(f"c{n}@customer.example", subject=f"Question {n}") for n in range(120)))
+    assert processor(desk, real, clock).drain() == {"opened": 120}
+    assert [t.subject for t in desk.tickets()] == [f"Question {n}" for n in range(120)]
+
+
+def test_a_message_that_breaks_its_worker_three_times_is_quarantined_and_the_rest_flows_on(desk, poisoned, clock):
+    before, bad, after = accept(desk, b"before\n", b"boom segfault\n", b"after\n")
+    process = processor(desk, poisoned, clock)
+    assert process.drain() == {"opened": 2}
+    assert (row(desk, bad).state, row(desk, bad).attempts) == ("pending", 2)  # the second attempt came at once
+    clock.ahead = timedelta(minutes=1)
+    assert process.drain() == {"quarantined": 1}
+    found = row(desk, bad)
+    assert (found.state, found.attempts, found.reason) == ("quarantined", 3, "the parse worker died (signal 11)")
+    assert [row(desk, id_).state for id_ in (before, after)] == ["processed", "processed"]
+    with desk.store.read() as connection:
+        assert inbound.raw(connection, bad) == b"boom segfault\n"
+
+
+def test_what_was_quarantined_can_be_tried_again(desk, poisoned, real, clock):
+    (id_,) = accept(desk, mail(text="boom segfault\n"))
+    process = processor(desk, poisoned, clock)
+    for _ in range(3):
+        process.drain()
+        clock.ahead += timedelta(minutes=1)
+    assert row(desk, id_).state == "quarantined"
+    with desk.store.write() as connection:
+        assert inbound.retry(connection, id_)
+    assert processor(desk, real, clock).drain() == {"opened": 1}
+    assert row(desk, id_).state == "processed"
+
+
+def test_an_attempt_is_counted_before_parsing(desk, clock):
+    (id_,) = accept(desk, mail())
+    with desk.store.write() as connection:
+        inbound.claim(connection, "a daemon that dies now", clock(), LEASE, 50)
+    assert (row(desk, id_).state, row(desk, id_).attempts) == ("processing", 1)
+
+
+def test_what_a_dead_daemon_had_claimed_is_taken_over_when_its_lease_ends_and_not_before(desk, real, clock):
+    (id_,) = accept(desk, mail())
+    with desk.store.write() as connection:
+        inbound.claim(connection, "dead", clock(), LEASE, 50)
+    process = processor(desk, real, clock)
+    assert process.drain() == {}
+    clock.ahead = LEASE + timedelta(seconds=1)
+    assert process.drain() == {"opened": 1}
+    assert row(desk, id_).attempts == 2
+
+
+def test_innocent_mail_is_not_quarantined_however_often_the_daemon_dies(desk, real, clock):
+    (id_,) = accept(desk, mail())
+    with desk.store.write() as connection:
+        connection.execute(update(InboundEmail).values(attempts=CLAIMS_MAX - 1))
+    assert processor(desk, real, clock).drain() == {"opened": 1}
+    assert row(desk, id_).failures == 0
+
+
+def test_a_message_that_takes_the_daemon_with_it_again_and_again_is_quarantined(desk, real, clock):
+    (id_,) = accept(desk, mail())
+    with desk.store.write() as connection:
+        connection.execute(update(InboundEmail).values(attempts=CLAIMS_MAX))
+    assert processor(desk, real, clock).drain() == {"quarantined": 1}
+    assert "without an end" in row(desk, id_).reason
+
+
+def test_a_message_that_the_store_refuses_leaves_nothing_of_itself_and_the_rest_flows_on(desk, real, clock):
+    def refuse(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("INSERT INTO message") and "refuse me" in str(parameters):
+            raise ValueError("the store cannot hold this")
+
+    event.listen(desk.store.engine, "before_cursor_execute", refuse)
+    good, bad = accept(desk, mail(text="fine\n"), mail(text="refuse me\n"))
+    process = processor(desk, real, clock)
+    assert process.drain() == {"opened": 1}
+    clock.ahead += timedelta(minutes=1)
+    assert process.drain() == {"quarantined": 1}
+    assert row(desk, good).state == "processed"
+    assert "the store cannot hold this" in row(desk, bad).reason
+    assert [t.description for t in desk.tickets()] == ["fine"]
+    with desk.store.read() as connection:
+        assert connection.execute(text("select count(*) from thread_ref where kind = 'message'")).scalar_one() == 1 + 3
+
+
+def test_trouble_with_the_database_counts_against_no_message(desk, real, clock):
+    (id_,) = accept(desk, mail())
+    broken = True
+
+    def fail(connection, cursor, statement, parameters, context, executemany):
+        if broken and statement.startswith("INSERT INTO ticket"):
+            cursor.execute("select * from no_such_table")
+
+    event.listen(desk.store.engine, "before_cursor_execute", fail)
+    process = processor(desk, real, clock)
+    with pytest.raises(TemporaryFailure):
+        process.drain()
+    broken = False
+    assert process.drain() == {"opened": 1}
+    assert (row(desk, id_).attempts, row(desk, id_).failures) == (1, 0)
+
+
+def test_stopping_gives_back_what_was_not_done(desk, real, clock):
+    ids = accept(desk, *(mail(f"c{n}@customer.example") for n in range(200)))
+    process = processor(desk, real, clock)
+    process.start()
+    process.stop(30)
+    states = [row(desk, id_).state for id_ in ids]
+    assert set(states) <= {"processed", "pending"}
+    assert processor(desk, real, clock).drain().total() == states.count("pending")
+    assert {row(desk, id_).attempts for id_ in ids} == {1}
