@@ -51,7 +51,10 @@ def read_forwarded(text: str, subject: str = "") -> Forwarded | None:
         depth, bare = unquote(view(line))
         depths.append(depth)
         views.append(bare)
-    start = _find_start(views, depths, says_forward=has_forward_prefix(subject))
+    says_forward = has_forward_prefix(subject)
+    if not says_forward and not any(read_separator(one) is Separator.FORWARDED for one in views):
+        return None
+    start = _find_start(views, depths, says_forward=says_forward)
     return None if start is None else _read(lines, start)
 
 

@@ -19,6 +19,7 @@ from postroom.parsers.separators import read_separator
 MAX_LINES = 60  # lines of one block, wrapped lists of recipients among them
 _MAX_GAP = 2  # blank lines between two headers of a double-spaced block
 _MAX_WRAPPED = 25  # lines that one header may be wrapped over
+_MAX_NOTES_SENDER = 100  # characters
 _MAX_NOTES_LINES = 14  # lines of a Lotus Notes heading
 
 _DATE_LIKE = re.compile(r"\d{1,4}[./-]\d{1,2}|(?:19|20|25)\d\d|\d{1,2}[:.h]\d\d|\d[年년月월]")
@@ -58,6 +59,8 @@ def read_block(views: Sequence[str], start: int, *, announced: bool = False) -> 
 @lru_cache(maxsize=4096)  # blocks that may begin at each of many lines overlap
 def split_header(seen: str) -> tuple[str, str] | None:
     """The kind and the value of a header line in any language, or None: `*Von:* Ann` → `("sender", "Ann")`."""
+    if ":" not in seen:
+        return None
     line = plain(seen).lstrip("> -•·")
     colon = line.find(":", 0, label_length() + 3)
     if colon <= 0:
@@ -169,7 +172,9 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
 
 def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
     """The heading of Lotus Notes: name, date, then "To", "cc" and "Subject" with their values beside or below them."""
-    if not any(_DATE_LIKE.search(line) for line in views[start + 1 : start + 5]):
+    if len(views[start]) > _MAX_NOTES_SENDER or not any(
+        len(line) <= _MAX_NOTES_SENDER and _DATE_LIKE.search(line) for line in views[start + 1 : start + 4]
+    ):
         return None
     lines = [plain(line) for line in views[start : start + _MAX_NOTES_LINES]]
     date_line = next((n for n, line in enumerate(lines[:5]) if _DATE_LIKE.search(line)), None)

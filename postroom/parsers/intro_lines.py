@@ -41,6 +41,8 @@ def find_intro(views: Sequence[str], end: int, *, floor: int, quoted_next: bool,
     `views` are lines without their quote marks; lines before `floor` are not looked at. `quoted_next` says that
     the next line that is not blank is quoted, `blank_next` that a blank line or the end follows.
     """
+    if not _may_end(views[end]):
+        return None  # nearly every line
     last, colon = _ending(views[end])
     if last is None:
         return None
@@ -73,6 +75,10 @@ def _ends_sentence(line: str) -> bool:
     if line.endswith(("!", "?", ":", ";")):
         return True
     return line.endswith(".") and len(line.rsplit(None, 1)[-1].rstrip(".")) > 5
+
+
+def _may_end(seen: str) -> bool:
+    return "@" in seen or seen.endswith("--") or ":>" in seen or ": >" in seen or _END.sub("", seen[-40:]).endswith(":")
 
 
 def _ending(seen: str) -> tuple[str | None, bool]:

@@ -86,6 +86,8 @@ def quote_depth(seen: str) -> int:
 
 def unquote(seen: str) -> tuple[int, str]:
     """The quote depth of a viewed line, and the line without its marks and the blank after them."""
+    if ">" not in seen[:4]:
+        return 0, seen
     depth = position = 0
     while depth < _MAX_DEPTH and (mark := _QUOTE.match(seen, position)):
         depth, position = depth + 1, mark.end()

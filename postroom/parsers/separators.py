@@ -10,10 +10,12 @@ from postroom.parsers.languages import pattern, words
 from postroom.parsers.lines import fold
 
 _MAX_LENGTH = 160  # characters of a separator
+_MAX_UNANNOUNCED = 60
 _RULE = re.compile(r"[\s_=*·.•‐–—―─━-]{3,}$")
 _DASHES = re.compile(r"[\s>*_=~#+‐–—―─━-]*")
 _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
+_ENDINGS = "-–—‐=_─━#~:：+*"
 _TOBIT = re.compile(r"original message processed by david|originalnachricht verarbeitet von david")
 _MARKER_SIGNS = re.compile(r"##-|-##|#{3,}|-{2,}|={2,}|[=-]{3,}|_{3,}|—|–{2}|\*{3,}|>{3,}|\^|↑|\[|\+{3,}|~{3,}")
 
@@ -33,6 +35,8 @@ def read_separator(seen: str) -> Separator | None:
         return None
     if _is_marker(line):
         return Separator.MARKER
+    if line[0].isalnum() and line[-1] not in _ENDINGS and line[0] not in "oO":
+        return None  # nearly every line of prose
     dashed = line.lstrip(" *_>")[:1] in "-–—‐=_─━#~+" and line.rstrip(" *_")[-1:] in "-–—‐=_─━#~:+"
     phrase = _phrase(line)
     if not phrase or len(phrase) > 80:
@@ -53,12 +57,13 @@ def read_separator(seen: str) -> Separator | None:
 
 def is_rule(seen: str) -> bool:
     """Whether a line is only dashes, underscores or the like."""
-    return _RULE.match(seen.strip()) is not None
+    line = seen.strip()
+    return bool(line) and not line[0].isalnum() and _RULE.match(line) is not None
 
 
 def is_unannounced_separator(seen: str) -> bool:
     """Whether a line names an original message without any dashes: a separator only above a header block."""
-    return _phrase(seen.strip()) in words("original")
+    return len(seen) <= _MAX_UNANNOUNCED and _phrase(seen.strip()) in words("original")
 
 
 def _phrase(line: str) -> str:

@@ -125,6 +125,8 @@ OTHERS = [
     f"On 1 Jan 2024, 10:00 +0100, {A}, wrote:",  # Spark
     "---- On Mon, 01 Jan 2024 10:00:00 +0100 Ann Lee <ann@example.org> wrote ----",  # Zoho
     "---- On Mon, 01 Jan 2024 10:00:00 +0100 ann@example.org wrote ---",
+    "On Wed, Jan 4, 2023 12:34 AM, ann@example.org wrote:> and on it goes",
+    "On Wed, Jan 4, 2023 12:34 AM, Ann Lee wrote: > and on it goes",
     f"Am 1. Januar 2024 10:00:00 MEZ schrieb {A}:",  # K-9
     '01.01.2024, 10:00, "Ann Lee" <ann@example.org>:',  # Yandex
     f"Понедельник, 1 января 2024, 10:00 +03:00 от {A}:",  # Mail.ru
