@@ -70,11 +70,11 @@ def list_(
         check_status(status, settings.tickets)
     with open_store(settings) as store, store.read() as connection:
         wanted = _filter(connection, statuses, assignee, requester, queue, since)
-        rows = reports.find(connection, wanted, limit or (None if as_json else LIST_LIMIT))
-    if as_json:
-        for row in rows:
-            output.print_json(ticket_json.head(row))
-        return
+        if as_json:
+            for row in reports.find(connection, wanted, limit):
+                output.print_json(ticket_json.head(row))
+            return
+        rows = list(reports.find(connection, wanted, limit or LIST_LIMIT))
     output.print_table(
         ("REF", "STATUS", "PRIORITY", "ASSIGNED TO", "UPDATED", "REQUESTER", "SUBJECT"),
         [(t.ref, t.status, t.priority, t.assignee, t.updated_at, t.requester, t.subject) for t in rows],

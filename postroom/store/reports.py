@@ -40,10 +40,10 @@ class WholeTicket:
     events: Sequence[Row[Any]]
 
 
-def find(connection: Connection, wanted: Filter, limit: int | None = None) -> Sequence[Row[Any]]:
-    """Tickets that were not merged away, with `assignee`; the one touched last comes first."""
+def find(connection: Connection, wanted: Filter, limit: int | None = None) -> Iterator[Row[Any]]:
+    """Tickets that were not merged away, with `assignee`; the one touched last comes first. Read as they are asked for."""
     query = _filtered(wanted).order_by(Ticket.updated_at.desc(), Ticket.id.desc())
-    return connection.execute(query.limit(limit) if limit else query).all()
+    yield from connection.execute(query.limit(limit) if limit else query, execution_options={"yield_per": CHUNK})
 
 
 def every_ticket(store: Store, wanted: Filter) -> Iterator[WholeTicket]:
