@@ -24,6 +24,8 @@ _MAX_NOTES_LINES = 14  # lines of a Lotus Notes heading
 
 _DATE_LIKE = re.compile(r"\d{1,4}[./-]\d{1,2}|(?:19|20|25)\d\d|\d{1,2}[:.h]\d\d|\d[年년月월]")
 
+_DATE_AND_TIME = re.compile(r"(?:19|20)\d\d.{1,20}\d{1,2}:\d\d")
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderBlock:
@@ -114,7 +116,7 @@ def _is_wrapped(views: Sequence[str], position: int, kind: str) -> bool:
         return False
     line = views[position].strip()
     above = views[position - 1].rstrip() if position else ""
-    return above.endswith((";", ",", "<", "(")) or (line.startswith(("<", "[")) and "@" in line)
+    return above.endswith((";", ",", "<", "(", "mailto:")) or (line.startswith(("<", "[")) and "@" in line)
 
 
 def _header_soon(views: Sequence[str], position: int) -> bool:
@@ -161,6 +163,9 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
     kinds = block.values.keys() & {"sender", "date", "to", "subject"}
     if announced:
         return len(kinds) >= 2 or ("sender" in kinds and block.has_address)
+    if kinds == {"date", "to"}:
+        written = block.values["date"]
+        return "@" in block.values["to"] and _DATE_AND_TIME.search(written) is not None
     if "sender" not in kinds or len(kinds) < 2:
         return False
     sender = block.values["sender"]

@@ -124,6 +124,8 @@ class Parting:
         if number + 1 >= self.size or not self.quoted[number + 1] or not self.quoted[number - 1]:
             return False
         above, line = self.views[number - 1], self.views[number].strip()
+        if line.startswith(("(http", "<http", "http")) and line.endswith(">"):
+            return True  # a link, and the mark of the line below
         long = len(above) >= _WRAPPED_AT and not above.endswith(("?", ":"))
         return long and bool(line) and (line[0].islower() or not above.endswith((".", "!")))
 

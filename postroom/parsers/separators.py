@@ -12,7 +12,7 @@ from postroom.parsers.lines import fold
 _MAX_LENGTH = 160  # characters of a separator
 _MAX_UNANNOUNCED = 60
 _RULE = re.compile(r"[\s_=*·.•‐–—―─━-]{3,}$")
-_DASHES = re.compile(r"[\s>*_=~#+‐–—―─━-]*")
+_DASHES = re.compile(r"[\s>|*_=~#+‐–—―─━-]*")
 _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
 _ENDINGS = "-–—‐=_─━#~:：+*"
@@ -37,7 +37,7 @@ def read_separator(seen: str) -> Separator | None:
         return Separator.MARKER
     if line[0].isalnum() and line[-1] not in _ENDINGS and line[0] not in "oO":
         return None  # nearly every line of prose
-    dashed = line.lstrip(" *_>")[:1] in "-–—‐=_─━#~+" and line.rstrip(" *_")[-1:] in "-–—‐=_─━#~:+"
+    dashed = line.lstrip(" *_>|")[:1] in "-–—‐=_─━#~+" and line.rstrip(" *_")[-1:] in "-–—‐=_─━#~:+"
     phrase = _phrase(line)
     if not phrase or len(phrase) > 80:
         return None

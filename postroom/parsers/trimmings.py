@@ -63,9 +63,10 @@ def fold_below_device(text: Parting, parts: list[Part]) -> None:
 
 
 def fold_rules_above_history(text: Parting, parts: list[Part]) -> None:
-    """Folds the rule that a program draws above older mail."""
+    """Folds the rule that a program draws above older mail, or above the intro of a quote."""
     for number in range(1, text.size):
-        if parts[number] is not Part.HISTORY or parts[number - 1] is Part.HISTORY:
+        part = parts[number]
+        if part not in (Part.HISTORY, Part.INTRO) or parts[number - 1] is part:
             continue
         above = number - 1
         while above > 0 and not text.views[above].strip() and parts[above] is Part.TEXT:

@@ -121,6 +121,38 @@ def test_carriage_returns_and_tabs_do_not_matter():
     assert read_reply(text).reply_text == "Yes."
 
 
+ODD_WRAPPINGS = {
+    "an address over three lines": "On Nov 30, 2023, at 12:47 PM, Somebody <\n416ffd3258d4d2fa4c85cfa4c44e1721d66e3e8f4\n@example.com>\nwrote:\n\n> old",
+    "a link that breaks the quote": "On Thursday, October 26, 2023 at 3:03 PM, Ann Lee wrote:\n\n>\n> Post\n>\n (http://example.com/c/YzOTYzMmE) >\n> life",
+    "a rule above the intro": "-------------------\nOn 01/01/2024 07:10 AM, Ann Lee wrote:\n\n>\n> old",
+    "a wrapped verb": "Le lun. 1 janv. 2024 10:00, Ann Lee <ann@example.org> a\nécrit :\n\n> old",
+    "doubled addresses": "Le 23 janv. 2024 à 22:03, Ann Lee <ann@example.com<mailto:ann@example.com>> a écrit:\n\nold",
+    "an old Yahoo": "--- On Mon, 1/1/24, Ann Lee <ann@example.org> wrote:\n\nFrom: Ann Lee <ann@example.org>\nSubject: x\n\nold",
+    "a date and a reader": "Date: Wed, 3 Jan 2024 00:15:02 -0600\nTo: bob@example.com\n\nold",
+    "encoded words left over": "Date: Fri=2C 5 Jan 2024 10:55:48 +0000\nFrom: ann@example.com\nTo: bob@example.com\nSubject: Test\n\nold",
+    "table bars": "| -------- Original message --------\n| From: Ann <ann@example.org>\n| Date: 01/01/2024 10:00\n| Subject: x\n\nold",
+    "a swung intro": "On Wed, Jan 3, 2024 12:34 AM, ann@example.org wrote:> I am out of\noffice",
+}
+
+
+@pytest.mark.parametrize("name", ODD_WRAPPINGS)
+def test_an_oddly_wrapped_mark_is_one_still(name):
+    assert read_reply(f"It works now.\n\n{ODD_WRAPPINGS[name]}\n").reply_text == "It works now."
+
+
+NO_QUOTES = [
+    "Visit us now for help...\n>>> >>>  http://www.example.com <<<\nVisit our site by clicking the link above",
+    "Invitation for an interview:\n\nDate: Wednesday 3, January 2024\nTime: 7 : 00am\nAddress: 130 Fox St\n\nPlease bring your ID.",
+    "Please answer below.\n\n------------------------ Your Answer Below ------------------------\n\nIt was great.",
+    "On Behalf Of Ann I ask.\n\nAt 10:00 we meet, wrote the boss.",
+]
+
+
+@pytest.mark.parametrize("text", NO_QUOTES)
+def test_a_text_without_a_quote_is_left_whole(text):
+    assert read_reply(text) == Reply(text)
+
+
 def test_a_rule_or_code_in_the_author_s_words_is_kept():
     text = "Log:\n\n```\n>>> import x\nFrom: nowhere\n```\n\n----------\n\nWhat is it?"
     assert read_reply(text).reply_text == text
