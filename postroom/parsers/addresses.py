@@ -90,6 +90,8 @@ class _Reader:
         self._open_quotes = '"' in text
         self._open_comments = "(" in text
         self._in_group = False
+        self._position = 0
+        self._last_semicolon = text.rfind(";")
         self._start_mailbox()
 
     def read(self) -> list[Address]:
@@ -111,6 +113,7 @@ class _Reader:
                 self._add(" ", " ")
             else:
                 self._add(text, text)
+            self._position = position
         self._end_mailbox()
         return self._found[:MAX_ADDRESSES]
 
@@ -157,7 +160,8 @@ class _Reader:
 
     def _colon(self) -> None:
         """The name before it is a group's (RFC 5322 §3.4), or part of a display name."""
-        if self._in_group or self._angle is not None or not "".join(self._phrase).strip():
+        ends = self._last_semicolon > self._position or not self._text[self._position + 1 :].strip()
+        if not ends or self._in_group or self._angle is not None or not "".join(self._phrase).strip():
             self._phrase.append(":")
             return
         self._in_group = True
@@ -210,7 +214,7 @@ class _Reader:
         if whole is not None:
             self._take(whole, "", bare)
             return
-        words = bare.split()
+        words = bare.removeprefix("mailto:").split()
         found = [(word, spec) for word in words if "@" in word and (spec := addr_spec(word.strip("'\"")))]
         if not found:
             self._take(None, shown, bare)

@@ -51,6 +51,7 @@ _WHATWG_CODECS = {
     "shift_jis": "cp932", "euc-kr": "cp949", "utf-16be": "utf-16-be", "utf-16le": "utf-16", "koi8-r": "koi8_r",
     "koi8-u": "koi8_u",
 }  # fmt: skip
+_UNLIKELY = frozenset({"utf-8", "ascii", "utf-16", "utf-16-be", "utf-32", "johab"})  # detected, where they cannot be
 _WESTERN = frozenset({"ascii", "cp1252"})
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -88,10 +89,32 @@ def scrub(text: str) -> str:
 
 
 def detect(data: bytes) -> str | None:
-    """The codec that the octets themselves suggest, or None."""
+    """The codec that octets outside ASCII and UTF-8 suggest, or None."""
     import cchardet  # noqa: PLC0415 - most mail says its charset, and says it rightly
 
-    return lookup(cchardet.detect(data[:DETECTED_OCTETS])["encoding"])
+    sample = data[:DETECTED_OCTETS]
+    found = _by_script(sample) or lookup(cchardet.detect(sample)["encoding"])
+    return None if found is None or found in _UNLIKELY or found.startswith(("cp4", "cp7", "cp8", "mac")) else found
+
+
+def _by_script(sample: bytes) -> str | None:
+    """Short texts that the detector's statistics do not reach: kana and Hangul in the rows where these codecs have them."""
+    for codec, low, high, share in (
+        ("euc_jp", "\u3040", "\u30ff", 0.3),
+        ("cp932", "\u3040", "\u30ff", 0.3),
+        ("euc_kr", "\uac00", "\ud7a3", 0.8),
+    ):
+        try:
+            outside = [
+                char
+                for char in sample[:2_000].decode(codec, "strict" if len(sample) <= 2_000 else "ignore")
+                if char > "\x7f"
+            ]
+        except UnicodeDecodeError:
+            continue
+        if outside and sum(low <= char <= high for char in outside) >= share * len(outside):
+            return "cp949" if codec == "euc_kr" else codec
+    return None
 
 
 @lru_cache(maxsize=512)
@@ -188,11 +211,14 @@ def _decode_contradicted(data: bytes, codec: str, hint: str | None) -> str:
         return text
     try:
         return data.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
+    except UnicodeDecodeError as error:
+        if codec == "utf-8" and error.reason == "unexpected end of data":
+            return text
     if codec != "utf-8" and text.count("\ufffd") * 4 < outside:
         return text
     found = hint if hint not in (None, codec, "ascii", "utf-8") else detect(data)
+    if found is None and codec == "utf-8":
+        found = "cp1252"
     return text if found in (None, codec) or found is None else _decode_labelled(data, found)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 DATE_LENGTH = 200  # characters
 
-_ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
+_ISO = re.compile(r"(?<!\d)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
 _TIME = re.compile(r"(?<!\d)(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2}))?(?:[.,]\d+)?(?:\s*([AaPp])\.?[Mm]\b)?")
 _OFFSET = re.compile(r"([+-])\s*(\d{1,2}):?(\d{2})?(?!\d)")
 _COMMENT = re.compile(r"\([^()]*+\)?")

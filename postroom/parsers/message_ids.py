@@ -23,7 +23,8 @@ def read_message_id(value: bytes) -> str | None:
     """The one id of a Message-ID header, or None."""
     text = headers.read_raw(headers.unfold(value[: headers.STRUCTURED_OCTETS]))
     found = next((cleaned for match in _BRACKETED.finditer(text) if (cleaned := _clean(match[1]))), None)
-    return found or _clean(text) or None
+    words = text.split()
+    return found or _clean(next((word for word in words if "@" in word), text)) or None
 
 
 def read_ids(value: bytes) -> list[str]:

@@ -68,8 +68,8 @@ class Part:
     """One entity: header fields, body, and the entities within it. A `message/rfc822` has one child, the message."""
 
     __slots__ = (
-        "_body", "_defects", "_end", "_fields", "_octets", "_start", "children", "content_type", "declared_type",
-        "disposition", "disposition_params", "hint", "params", "path",
+        "_body", "_defects", "_end", "_fields", "_hint", "_octets", "_start", "children", "content_type", "declared_type",
+        "disposition", "disposition_params", "params", "path",
     )  # fmt: skip
 
     def __init__(self, octets: bytes, start: int, end: int, path: str, defects: list[str]) -> None:
@@ -83,7 +83,7 @@ class Part:
         self.disposition: str | None = None
         self.disposition_params: dict[str, str] = {}
         self.children: tuple[Part, ...] = ()
-        self.hint: str | None = None  # the charset that its raw 8-bit headers are likely to be in
+        self._hint: str | None = None
 
     def raw_header(self, name: str) -> bytes | None:
         """The octets of the first field of that name, folds and all, or None."""
@@ -99,7 +99,25 @@ class Part:
         return None if value is None else headers.decode(value, hint=self.hint)
 
     def all_headers(self, name: str) -> list[str]:
+        """Every field of that name, from the top, unfolded and decoded."""
         return [headers.decode(value, hint=self.hint) for value in self.all_raw_headers(name)]
+
+    @property
+    def hint(self) -> str | None:
+        """The charset that raw 8-bit text here is likely to be in: the declared one, or what all of it together suggests."""
+        if self._hint is None:
+            self._hint = self._guess_charset()
+        return self._hint or None
+
+    def _guess_charset(self) -> str:
+        declared = self.params.get("charset")
+        if declared and charsets.lookup(declared) not in (None, "ascii", "utf-8"):
+            return declared
+        written = [value for _, value in self.fields() if not value.isascii()]
+        if not written:
+            return ""
+        body = self._octets[self._body : min(self._end, self._body + charsets.DETECTED_OCTETS)]
+        return charsets.detect(b"\n".join([*written, b"" if body.isascii() else body])) or ""
 
     def fields(self) -> Iterator[tuple[str, bytes]]:
         """Lower-case name and octets of each field, in their order."""
@@ -137,7 +155,7 @@ class Part:
 
     def text_of(self, octets: bytes) -> str:
         """Octets of this part's body as text, by its charset or the one that they are really in; line ends are `\\n`."""
-        text = charsets.decode(octets, self.params.get("charset"), hint=self.hint)
+        text = charsets.decode(octets, self.params.get("charset"), hint=None if octets.isascii() else self.hint)
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
     def walk(self) -> Iterator[Part]:
@@ -448,7 +466,6 @@ def _is_known(name: bytes) -> bool:
 def _read_type(part: Part, default: str) -> None:
     part.content_type = default
     written = part.raw_header("content-type")
-    part.hint = None
     if written is not None:
         value, part.params = read_parameters(_structured(written), headers.decode_words)
         value = "".join(value.lower().split())
@@ -457,8 +474,6 @@ def _read_type(part: Part, default: str) -> None:
             part.content_type = value
         else:
             part.content_type = _type_of_damaged(value, default)
-        charset = part.params.get("charset")
-        part.hint = charset if charset and charset.lower() not in ("us-ascii", "utf-8") else None
     written = part.raw_header("content-disposition")
     if written is not None:
         disposition, part.disposition_params = read_parameters(_structured(written), headers.decode_words)
