@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from postroom.parsers import headers, mime, transfer
-from postroom.parsers.bodies import Bodies
+from postroom.parsers import headers, mime, tnef, transfer
+from postroom.parsers.bodies import TNEF, Bodies
 from postroom.parsers.parsed import Attachment
 
 FILENAME_LENGTH = 255  # characters
@@ -23,7 +23,6 @@ _UNSHOWABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffb]"
 )
 _CID = re.compile(r"cid:([^\s\"'<>)]{1,998}+)", re.IGNORECASE)
-_TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _SIGNATURES = {
     "application/pgp-signature": "signature.asc",
     "application/pkcs7-signature": "smime.p7s",
@@ -121,7 +120,7 @@ def _files(tree: mime.Tree, bodies: Bodies, shown: set[str]) -> Iterator[_File]:
 
 
 def _file_or_contents(part: mime.Part, tree: mime.Tree, shown: set[str], *, is_related: bool) -> Iterator[_File]:
-    if part.content_type in _TNEF or (part.filename or "").lower() == "winmail.dat":
+    if part.content_type in TNEF or (part.filename or "").lower() == "winmail.dat":
         inside = _files_inside(part)
         if inside:
             yield from inside
@@ -166,8 +165,6 @@ def _files_inside(part: mime.Part) -> list[_File]:
     octets = part.decoded()
     if part.content_type.startswith("text/"):
         return list(_uuencoded(part, transfer.find_uuencoded(octets), octets))
-    from postroom.parsers import tnef  # noqa: PLC0415 - Outlook's, and rare
-
     opened = tnef.open_tnef(octets)
     return [
         _File(

@@ -11,7 +11,7 @@ import html as entities
 import re
 from dataclasses import dataclass, field
 
-from postroom.parsers import flowed, transfer
+from postroom.parsers import flowed, invitations, tnef, transfer
 from postroom.parsers.html import to_text
 from postroom.parsers.mime import Part, Tree
 
@@ -23,6 +23,8 @@ _FILES = frozenset({
     "text/calendar", "text/x-vcalendar", "text/vcard", "text/x-vcard", "text/directory", "text/csv", "text/css", "text/xml",
     "text/javascript", "text/rfc822-headers", "text/rfc822", "text/x-amp-html", "text/rtf", "text/tab-separated-values",
 })  # fmt: skip
+_CALENDARS = frozenset({"text/calendar", "application/ics", "text/x-vcalendar"})
+TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _HTML = frozenset({"text/html", "text/xhtml", "application/xhtml+xml"})
 _ENRICHED = frozenset({"text/enriched", "text/richtext"})
 _ENRICHED_TAG = re.compile(r"<(/?[A-Za-z-]{1,60}+)>")
@@ -58,9 +60,26 @@ def read_bodies(tree: Tree) -> Bodies:
     bodies.from_html = bool(segments) and all(not (segment.plain or "").strip() for segment in segments)
     if any(segment.html is not None for segment in segments):
         bodies.html = "\n".join(_html_of(segment) for segment in segments)
+    if not bodies.text.strip() and bodies.html is None:
+        _read_instead(tree, bodies)
     if len(bodies.text) > TEXT_CHARACTERS:
         bodies.text, bodies.is_cut = bodies.text[:TEXT_CHARACTERS], True
     return bodies
+
+
+def _read_instead(tree: Tree, bodies: Bodies) -> None:
+    """Where no text is: what an invitation says, or the text in a `winmail.dat`. Both stay attachments as well."""
+    for part in tree.root.walk():
+        if part.content_type in _CALENDARS:
+            bodies.text = bodies.text or invitations.describe(part.text())
+        elif part.content_type in TNEF or (part.filename or "").lower() == "winmail.dat":
+            opened = tnef.open_tnef(part.decoded())
+            bodies.text = bodies.text or opened.text or to_text(opened.html or "", quote_marks=True)
+            bodies.html = bodies.html or opened.html
+        elif (
+            part.content_type == "multipart/encrypted" or part.params.get("smime-type", "").lower() == "enveloped-data"
+        ):
+            tree.note(f"part {part.path or 'message'}: encrypted; it can be read by its recipient only")
 
 
 def _segments(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:
