@@ -68,7 +68,7 @@ def test_a_reply_prefix_is_known(prefix):
 @pytest.mark.parametrize("prefix", FORWARDS)
 def test_a_forward_prefix_is_known(prefix):
     assert has_forward_prefix(f"{prefix}: Hello")
-    assert not has_forward_prefix("Re: {prefix}: Hello")
+    assert not has_forward_prefix(f"Re: {prefix}: Hello")
 
 
 def test_the_first_prefix_says_what_a_mail_is():
