@@ -118,7 +118,7 @@ def raw(config_path: str | None, id_: int) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the mail as it is now, one object.")
 @click.pass_obj
 def retry(config_path: str | None, id_: int, as_json: bool) -> None:
-    """Put a quarantined mail back to the start of its way; the daemon, or the next `ingest`, takes it up."""
+    """Put a quarantined mail back to the start of its way; the daemon takes it up."""
     from postroom.store import inbound
 
     with open_store(config.load(config_path)) as store, store.write() as connection:

@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ from postroom.daemon.workers import Workers
 from postroom.desk.mailboxes import Mailboxes
 from postroom.errors import ConfigError, UserError
 from postroom.store import inbound, ingested
-from postroom.store.inbound import NewInbound
+from postroom.store.inbound import Accepted, NewInbound
 
 GROUP_COUNT = 100  # mails in one commit: a sync of the disk costs as much for one as for a hundred
 GROUP_SIZE = 8 << 20  # octets in one commit
@@ -53,7 +53,7 @@ class Summary:
 
     found: int = 0
     known: int = 0  # taken before, byte for byte
-    new: list[int] = field(default_factory=list)  # the rows of the others
+    new: dict[int, None] = field(default_factory=dict)  # the rows of the others, in their order
     problems: list[Found] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(
@@ -69,6 +69,15 @@ class Summary:
     def accepted(self) -> int:
         """Mail that was not here before."""
         return self.found - self.duplicate
+
+    def take(self, accepted: Sequence[Accepted], left: Collection[int]) -> None:
+        """Count mails taken; those in `left` were taken before, by a run that ended before their processing."""
+        for one in accepted:
+            self.found += 1
+            if one.id in self.new or not (one.is_new or one.id in left):
+                self.known += 1
+            else:
+                self.new[one.id] = None
 
 
 class Watching:
@@ -92,14 +101,13 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
     for group in _groups(_sound(mails, summary)):
         with house.store.write() as connection:
             accepted = inbound.accept(connection, [destination.delivery(raw) for raw in group])
-        summary.found += len(group)
-        summary.known += sum(not a.is_new for a in accepted)
-        summary.new += [a.id for a in accepted if a.is_new]
+            left = ingested.waiting(connection, [a.id for a in accepted if not a.is_new])
+        summary.take(accepted, left)
         watching.took(sum(map(len, group)))
     if summary.new:
         _process(house, summary.new, lambda done: watching.processing(done, len(summary.new)))
         with house.store.read() as connection:
-            summary.outcomes = ingested.outcomes(connection, summary.new)
+            summary.outcomes = ingested.outcomes(connection, list(summary.new))
     return summary
 
 
@@ -171,12 +179,14 @@ class _Destination:
         return self._first
 
 
-def _process(house: House, new: list[int], progress: Callable[[int], None]) -> None:
+def _process(house: House, new: Collection[int], progress: Callable[[int], None]) -> None:
     """Return when none of these rows waits any more: processed here, or by the daemon that holds the store."""
+
+    first, last = min(new), max(new)
 
     def look() -> int:
         with house.store.read() as connection:
-            left = ingested.unsettled(connection, min(new), max(new))
+            left = ingested.unsettled(connection, first, last)
         progress(max(len(new) - left, 0))
         return left
 

@@ -10,12 +10,19 @@ from sqlalchemy import Connection, case, func, select
 from postroom.store.inbound import SELECT_CHUNK
 from postroom.store.tables import InboundEmail, Message, Ticket
 
+WAITING = ("pending", "processing")
+
+
+def waiting(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Those of these deliveries that wait for their processing."""
+    query = select(InboundEmail.id).where(InboundEmail.state.in_(WAITING), InboundEmail.id.in_(ids))
+    return set(connection.execute(query).scalars()) if ids else set()
+
 
 def unsettled(connection: Connection, first: int, last: int) -> int:
     """How many deliveries from files wait for their processing, of those between two ids."""
     e = InboundEmail
-    waiting = e.state.in_(("pending", "processing"))
-    query = select(func.count()).where(waiting, e.id.between(first, last), e.source == "ingest")
+    query = select(func.count()).where(e.state.in_(WAITING), e.id.between(first, last), e.source == "ingest")
     return int(connection.execute(query).scalar_one())
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
-from peers.commandline import FOLLOW_UP, INVOICE, QUESTION
+from peers.commandline import CONFIG, FOLLOW_UP, INVOICE, QUESTION, Desk
 from peers.processes import Program, wait_until
+
+from postroom.store import inbound
+from postroom.store.engine import Store
+from postroom.store.inbound import NewInbound
 
 SUMMARY = {
     "accepted": 0, "duplicate": 0, "ticketsOpened": 0, "messagesAdded": 0, "settled": 0, "quarantined": 0, "failed": 0,
@@ -30,6 +36,32 @@ def test_an_mbox_is_taken_once_and_again_changes_nothing(empty_desk):
     [summary] = empty_desk.program("ingest", path, "--json").objects
     assert summary == SUMMARY | {"duplicate": 3}
     assert before == (empty_desk("tickets", "export").out, empty_desk("outbox", "list", "--json").out)
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next(empty_desk):
+    path = empty_desk.write("old.mbox", mbox(QUESTION, FOLLOW_UP, QUESTION))
+    empty_desk("migrate")
+    store = Store(f"sqlite:///{empty_desk.folder}/var/postroom.db")
+    with store.write() as connection:  # as the killed one left it
+        digest = hashlib.sha256(QUESTION).hexdigest()
+        inbound.accept(
+            connection,
+            [NewInbound("support", "support@example.com", QUESTION, digest, "ingest", None, datetime.now(UTC))],
+        )
+    store.dispose()
+    [summary] = empty_desk.program("ingest", path, "--json").objects
+    assert summary == SUMMARY | {"accepted": 2, "duplicate": 1, "ticketsOpened": 1, "messagesAdded": 1}
+
+
+def test_it_works_on_postgresql_just_as_well(tmp_path, postgresql_url):
+    desk = Desk(tmp_path, f'{CONFIG}[store]\nurl = "{postgresql_url}"\n')
+    assert desk("migrate").status == 0
+    path = desk.write("old.mbox", mbox(QUESTION, FOLLOW_UP, INVOICE))
+    [summary] = desk.program("ingest", path, "--json").objects
+    assert summary == SUMMARY | {"accepted": 3, "ticketsOpened": 2, "messagesAdded": 1}
+    [summary] = desk.program("ingest", path, "--json").objects
+    assert summary == SUMMARY | {"duplicate": 3}
+    assert [t["ref"] for t in desk("tickets", "export").objects] == ["T-1001", "T-1002"]
 
 
 def test_the_same_mail_by_another_way_is_a_duplicate_too(desk):
