@@ -26,6 +26,7 @@ MAX_PLAIN_LINE = 78  # characters; longer lines are encoded (RFC 5322 §2.1.1)
 MAX_WIRE_LINE = 998  # octets without CRLF (RFC 5321 §4.5.3.1.6)
 LINE_END = re.compile(r"\r\n|[\r\n\x0b\x0c\x85\u2028\u2029]")
 NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")  # what the two above look for, and LF not
 FROM_LINE = re.compile(rb"^From ", re.MULTILINE)  # mbox writers would make it ">From "
 CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}")
 
@@ -106,7 +107,10 @@ def _multipart(subtype: str, boundary: str, parts: list[bytes]) -> bytes:
 
 def _text(subtype: str, text: str) -> bytes:
     """A text part in the encoding that fits it: as it is, quoted-printable, or base64 (RFC 2045 §6)."""
-    text = NOT_IN_TEXT.sub("", LINE_END.sub("\r\n", text.rstrip())) + "\r\n"
+    text = text.rstrip()
+    if ODD.search(text):
+        text = NOT_IN_TEXT.sub("", LINE_END.sub("\n", text))
+    text = text.replace("\n", "\r\n") + "\r\n"
     octets = text.encode()
     foreign = len(octets.translate(None, ASCII))
     if not foreign and max(map(len, text.split("\r\n"))) <= MAX_PLAIN_LINE and "\nFrom " not in "\n" + text:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, update
 
 from postroom.store.engine import insert
 from postroom.store.tables import Delivery, Event, RawMail, ThreadRef
@@ -110,18 +110,21 @@ def _enqueued(m: NewDelivery) -> dict[str, Any]:
 
 
 def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int) -> list[Claimed]:
-    """Take up to `limit` deliveries that are due, oldest first, with their bytes; the caller commits before sending.
+    """Take up to `limit` deliveries that are due, with their bytes; the caller commits before sending.
 
-    People's mail comes before automatic mail. Of mails whose bytes are more than CLAIM_SIZE_MAX in all, the first ones.
+    Half of the room is for those whose time to be tried again has come. Of the new ones people's mail comes before
+    automatic mail, and the oldest first. Of mails whose bytes are more than CLAIM_SIZE_MAX in all, the first ones.
     """
-    due = or_(Delivery.state == "pending", and_(Delivery.state == "retry", Delivery.next_attempt_at <= now))
-    query = (
-        select(Delivery.id, RawMail.size).join(RawMail, RawMail.digest == Delivery.digest).where(due)
-        .order_by(Delivery.automatic, Delivery.id).limit(limit).with_for_update(skip_locked=True, of=Delivery)
-    )  # fmt: skip
+    query = select(Delivery.id, RawMail.size).join(RawMail, RawMail.digest == Delivery.digest)
+    query = query.with_for_update(skip_locked=True, of=Delivery)
+    again = query.where(Delivery.state == "retry", Delivery.next_attempt_at <= now).order_by(Delivery.next_attempt_at)
+    new = query.where(Delivery.state == "pending").order_by(Delivery.automatic, Delivery.id)
+    due = list(connection.execute(again.limit(limit)))
+    fresh = list(connection.execute(new.limit(limit)))
+    half = max((limit + 1) // 2, limit - len(fresh))
     ids: list[int] = []
     room = CLAIM_SIZE_MAX
-    for id_, size in connection.execute(query):
+    for id_, size in [*due[:half], *fresh][:limit]:
         room -= size
         if ids and room < 0:
             break

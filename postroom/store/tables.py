@@ -322,7 +322,10 @@ class Delivery(Base):
     ]  # committed before the final dot; still set after a crash means: we do not know
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
-    __table_args__ = (Index("ix_delivery_state_next_attempt_at", "state", "next_attempt_at"),)
+    __table_args__ = (
+        Index("ix_delivery_state_next_attempt_at", "state", "next_attempt_at"),
+        Index("ix_delivery_state_automatic_id", "state", "automatic", "id"),  # a claim's order: no sort of a long queue
+    )
 
 
 class Counter(Base):

@@ -105,6 +105,14 @@ def test_people_come_before_machines_and_the_oldest_first(store):
     assert [c.key for c in claim(store)] == [2, 3, 1]
 
 
+def test_what_is_due_again_and_what_is_new_share_a_claim(store):
+    put(store, *(delivery(n) for n in range(1, 5)))
+    settle(store, *(Outcome(c.id, "retry", "450", NOW) for c in claim(store)))
+    put(store, *(delivery(n) for n in range(11, 31)))
+    assert sorted(c.key for c in claim(store, limit=6)) == [1, 2, 3, 11, 12, 13]
+    assert sorted(c.key for c in claim(store, limit=1)) == [4]
+
+
 def test_a_claim_takes_only_as_many_octets_as_fit(store):
     big = b"x" * (outbox.CLAIM_SIZE_MAX - 10)
     put(store, delivery(1, raw=big), delivery(2), delivery(3))

@@ -274,6 +274,7 @@ def _mail() -> None:
     )
     op.create_index("ix_delivery_email_message_id", "delivery", ["email_message_id"])
     op.create_index("ix_delivery_state_next_attempt_at", "delivery", ["state", "next_attempt_at"])
+    op.create_index("ix_delivery_state_automatic_id", "delivery", ["state", "automatic", "id"])
     op.create_index("ix_delivery_ticket_id", "delivery", ["ticket_id"])
 
 
