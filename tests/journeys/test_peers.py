@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from imapclient import IMAPClient
 from peers.certificates import Certificate
+from peers.daemon import Daemon
 from peers.dovecot import Dovecot
 from peers.mailclients import mutt_threads, notmuch_threads
 from peers.postfix import Postfix
@@ -197,6 +198,53 @@ def test_a_mail_client_shows_a_reply_in_the_thread_of_what_it_answers(
         ["3@example.org", "a+b=$c.{d}*'e|4@example.org"],
     ]
     assert sorted(path.name for path in (tmp_path / "mail").iterdir()) == ["cur", "new", "tmp"]
+
+
+CONFIG = """
+[smtp]
+listen = ["127.0.0.1:{port}"]
+[mailbox.support]
+address = "support@example.com"
+queue = "support"
+"""
+
+
+def test_the_daemon_is_started_killed_and_started_again_on_its_port(start_daemon: Callable[..., Daemon]) -> None:
+    daemon = start_daemon(CONFIG)
+    for number in (1, 2):
+        with smtplib.SMTP("127.0.0.1", daemon.smtp_port) as client:
+            client.sendmail("ann@example.org", ["support@example.com"], make_mail(number, f"Question {number}"))
+        daemon.kill()
+        assert daemon.exit_status == -signal.SIGKILL
+        wait_until(lambda: daemon.processes() == [], "the end of its workers")
+        daemon.start()
+    subjects = wait_until(
+        lambda: len(found := sorted(one["subject"] for one in daemon.json("tickets", "list"))) == 2 and found, "tickets"
+    )
+    assert subjects == ["Question 1", "Question 2"]
+    assert daemon.cli("tickets", "show", "T-9999").exit == 1
+    assert daemon.stop() == 0
+
+
+def test_a_daemon_that_cannot_start_says_why(start_daemon: Callable[..., Daemon]) -> None:
+    with pytest.raises(RuntimeError, match=r"exited 78 .*\npostroom: smtp\.colour: there is no such key"):
+        start_daemon("[smtp]\ncolour = 1\n")
+
+
+@pytest.mark.parametrize(("required", "ending"), [("0", "1 skipped"), ("1", "1 failed")])
+def test_a_missing_server_skips_a_test_or_fails_it_where_servers_are_required(
+    tmp_path: Path, required: str, ending: str
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "from peers.processes import need\ndef test_it(): need('absent', 'sendmail-bin')\n"
+    )
+    env = {**os.environ, "POSTROOM_REQUIRE_SERVERS": required, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "pytest", "-rsf", "-p", "conftest", "-p", "no:cacheprovider", "-c", os.devnull]
+    ran = subprocess.run(
+        [*command, "--rootdir", ".", "."], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert ending in ran.stdout.splitlines()[-1]
+    assert "absent is not installed: apt-get install sendmail-bin" in ran.stdout
 
 
 def test_a_program_that_is_not_installed_is_named_with_its_package() -> None:
