@@ -9,6 +9,7 @@ One pass over the header.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from postroom.parsers import headers
 from postroom.parsers.parsed import Address
@@ -24,11 +25,12 @@ _TOKEN = re.compile(
 )
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a1-\u167f\u1681-\u1fff\u2c00-\u2fff\u3001-\ud7ff\uf900-\ufdff\U00010000-\U000e0000]"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]"
 _LOCAL = re.compile(rf"\.?{_ATOM}++(?:\.++{_ATOM}++)*+\.?")  # doubled and final dots: mobile carriers gave them out
 _QUOTED_LOCAL = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])++"')
-_LABEL = r"[A-Za-z0-9_\u00a1-\u167f\u1681-\u1fff\u2c00-\u2fff\u3001-\ud7ff\uf900-\ufdff\U00010000-\U000e0000](?:[A-Za-z0-9_\-\u00a1-\u167f\u1681-\u1fff\u200c\u200d\u2c00-\u2fff\u3001-\ud7ff\uf900-\ufdff\U00010000-\U000e0000]*)"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_LABEL = r"[A-Za-z0-9_][A-Za-z0-9_\-]*+"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*+")
+_OUTSIDE_ASCII = re.compile(r"[^\x00-\x7f]++")
 _LITERAL = re.compile(r"\[(?:\d{1,3}(?:\.\d{1,3}){3}|[Ii][Pp][Vv]6:[0-9A-Fa-f:.]{2,45})\]")
 _SPACED = re.compile(r" ?([@.]) ?")
 _ROUTE = re.compile(r"@[^:<>]*+:")
@@ -52,14 +54,31 @@ def addr_spec(text: str) -> str | None:
     if not at or not 0 < len(local) <= LOCAL_PART or len(domain) > DOMAIN or "=?" in text:
         return None
     domain = domain.rstrip(".")
-    if _QUOTED_LOCAL.fullmatch(local):
+    if not text.isascii():
+        local, domain = unicodedata.normalize("NFC", local), unicodedata.normalize("NFC", domain)
+        if not (_is_international(local) and _is_international(domain)):
+            return None
+    if _QUOTED_LOCAL.fullmatch(_ascii_like(local)):
         plain = _ESCAPE.sub(r"\1", local[1:-1])
-        local = plain if _LOCAL.fullmatch(plain) else local
-    elif not _LOCAL.fullmatch(local):
+        local = plain if _LOCAL.fullmatch(_ascii_like(plain)) else local
+    elif not _LOCAL.fullmatch(_ascii_like(local)):
         return None
-    if not (_DOMAIN.fullmatch(domain) or _LITERAL.fullmatch(domain)):
+    if not (_DOMAIN.fullmatch(_ascii_like(domain)) or _LITERAL.fullmatch(domain)):
         return None
     return f"{local}@{domain.lower()}"
+
+
+def _is_international(text: str) -> bool:
+    """Letters, digits and marks (RFC 6532 §3.1), none of which would turn into another (a full-width `@`, RFC 5895 §2)."""
+    outside = "".join(_OUTSIDE_ASCII.findall(text))
+    written = all(
+        char.isalnum() or unicodedata.category(char)[0] == "M" or char in "\u00b7\u200c\u200d\u30fb" for char in outside
+    )
+    return written and unicodedata.is_normalized("NFKC", outside)
+
+
+def _ascii_like(text: str) -> str:
+    return text if text.isascii() else _OUTSIDE_ASCII.sub("x", text)
 
 
 def ascii_domain(domain: str) -> str | None:
