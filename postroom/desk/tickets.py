@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row
 from postroom.config import Config
 from postroom.desk import workflow
 from postroom.desk.author import Agent, Author
-from postroom.desk.happened import Happened, Origin, What
+from postroom.desk.happened import NEWCOMER, Happened, Origin, What
 from postroom.desk.mailboxes import Mailboxes
 from postroom.parsers.parsed import Address, Kind, ParsedEmail
 from postroom.parsers.subjects import normalise_subject
@@ -75,7 +75,7 @@ def open_ticket(connection: Connection, desk: Desk, incoming: Incoming) -> Happe
     ticket_id = tickets.add(connection, {
         "number": number, "ref": f"{settings.prefix}{number}",
         "subject": subject, "normal_subject": normalise_subject(subject)[:SUBJECT_MAX],
-        "description": email.reply_text[:DESCRIPTION_MAX],
+        "description": words_of(email)[:DESCRIPTION_MAX],
         "ticket_type": settings.default_type, "priority": settings.default_priority, "source": "email",
         "submitter_name": author.name, "submitter_email": author.address,
         "contact_name": author.name or None, "contact_email": author.address or None, "requester": author.address,
@@ -90,7 +90,7 @@ def open_ticket(connection: Connection, desk: Desk, incoming: Incoming) -> Happe
 
 def add_customer(connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, agreed: bool) -> Happened:
     """Add a customer's message; it reopens what waited for him. `agreed`: he takes part already, or is trusted."""
-    flags = [] if agreed else ["new-participant"]
+    flags = [] if agreed else [NEWCOMER]
     message_id = _store(connection, desk, incoming, ticket.id, "user", "public", flags)
     status = workflow.after_customer(ticket.status)
     _touch(connection, incoming, ticket, status, {})
@@ -139,6 +139,12 @@ def thread_id(email: ParsedEmail, message_id: str) -> str:
     return next(iter((*email.references, *email.in_reply_to)), message_id)
 
 
+def words_of(email: ParsedEmail) -> str:
+    """What its author wrote now; of a mail that only hands another on, or only quotes, what there is to read."""
+    forwarded = email.forwarded.text if email.forwarded else ""
+    return email.reply_text or forwarded or email.text
+
+
 def _store(
     connection: Connection, desk: Desk, incoming: Incoming, ticket_id: int, author_type: str, visibility: str,
     flags: list[str] | None = None, role: str = "participant", joins: bool = True,
@@ -151,7 +157,7 @@ def _store(
         "email_message_id": incoming.message_id, "references": references,
         "content_key": content_key(email, incoming.message_id),
         "author_type": author_type, "author_address": incoming.author.address, "author_name": incoming.author.name,
-        "visibility": visibility, "subject": email.subject, "text": email.reply_text, "flags": flags or [],
+        "visibility": visibility, "subject": email.subject, "text": words_of(email), "flags": flags or [],
         "timestamp": _believable(incoming), "created_at": incoming.now,
     })  # fmt: skip
     messages.add_attachments(connection, [
@@ -162,7 +168,7 @@ def _store(
     if joins:
         thread_index.add_refs(connection, ticket_id, incoming.message_id, references)
         thread_index.add_participants(
-            connection, ticket_id, _people(desk, incoming, role, "new-participant" not in (flags or []))
+            connection, ticket_id, _people(desk, incoming, role, NEWCOMER not in (flags or []))
         )
     detail = {"messageId": incoming.message_id, "type": author_type, "visibility": visibility, "flags": flags or []}
     _event(connection, incoming, ticket_id, "message", detail)

@@ -343,3 +343,9 @@ def test_an_archive_trusts_its_own_threads_and_sends_nothing(desk):
     second = desk.take(mail(EVE, In_Reply_To="<a@list.example>"), archive=True)
     assert second.ticket_id == first.ticket_id
     assert desk.outbox() == []
+
+
+def test_a_mail_that_only_hands_another_on_is_not_empty_to_its_reader(desk):
+    forwarded = "---------- Forwarded message ---------\nFrom: Di <di@customer.example>\nDate: Mon, 23 Nov 2026\nSubject: Smoke\nTo: cy@customer.example\n\nThere is smoke.\n"
+    settled = desk.take(mail(subject="Fwd: Smoke", text=forwarded))
+    assert desk.ticket(settled.ticket_id).description == "There is smoke."
