@@ -34,7 +34,7 @@ from postroom.store.outbox import Claimed, Outcome
 
 LEASE = timedelta(minutes=5)  # renewed while a delivery is in flight
 RENEW_SECONDS = 60.0
-IDLE_SECONDS = 5.0  # how often it looks though nobody woke it: other daemons enqueue too
+IDLE_SECONDS = 2.0  # how often it looks though nobody woke it: commands and other daemons enqueue too
 BACKOFF_SECONDS = 5.0  # after trouble with the database
 GRACE_SECONDS = 15.0  # how long deliveries in flight may take once it is to stop
 MAX_REASON = 500  # characters of a peer's answer that are kept
@@ -116,7 +116,8 @@ class Courier:
         claimed: list[Claimed] = await self._persist(
             lambda c: outbox.claim(c, self._worker, self._clock(), LEASE, limit)
         )
-        self._failpoint("courier-claimed")
+        if claimed:
+            self._failpoint("courier-claimed")
         return claimed
 
     async def _wait(self, stopping: asyncio.Task[Any]) -> None:

@@ -44,13 +44,8 @@ class Letters:
     def __init__(
         self, config: Config, signer: Signer, templates: Templates, clock: Callable[[], datetime], random: Random
     ) -> None:
-        self._config, self._signer, self._templates, self._clock, self._random = (
-            config,
-            signer,
-            templates,
-            clock,
-            random,
-        )
+        self._config, self._signer, self._templates = config, signer, templates
+        self._clock, self._random = clock, random
         self._expire = timedelta(days=config.keys.reply_days)
 
     def sender_of(self, case: Any) -> Sender:
