@@ -250,6 +250,21 @@ def test_a_client_that_hangs_up_in_the_commit_and_comes_again_leaves_one_deliver
     assert [row.recipient for row in door.kept()] == ["held@example.com", "support@example.com"]
 
 
+def test_no_clock_runs_against_a_client_whose_message_is_being_taken(tmp_path: Path) -> None:
+    """aiosmtpd's timeout goes on then, and cancels the handler."""
+    running, go_on = threading.Event(), threading.Event()
+    with Door(tmp_path, command_seconds=0.2, transaction_seconds=0.2) as door, door.client() as client:
+        _hold(door, running, go_on)
+        assert running.wait(10)
+        client.begin()
+        client.send(b"Subject: one\r\n\r\n.\r\n")
+        client.socket.settimeout(0.6)
+        with pytest.raises(TimeoutError):
+            client.reply()
+        go_on.set()
+        assert client.reply().startswith("250 2.0.0 ")
+
+
 def test_while_another_holds_the_database_the_client_is_told_to_come_again(door: Door) -> None:
     holder = sqlite3.connect(str(door.store.path), isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -79,7 +80,11 @@ class Door:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run it on the door's event loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(SECONDS)
+        return self.begin(coroutine).result(SECONDS)
+
+    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin it on the door's event loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def client(self, greet: bool = True, host: str = "127.0.0.1") -> Client:
         """A connection; `greet` reads the greeting."""
