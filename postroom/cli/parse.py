@@ -128,6 +128,11 @@ def _print(email: ParsedEmail, name: str | None) -> None:
         print(
             f"{'Bounced:':12} {_plain(recipient.address)}  {recipient.action} {recipient.status or ''} {_plain(recipient.diagnostic or '')[:200]}"
         )
+    if email.forwarded:
+        sender = _shown((email.forwarded.sender,)) if email.forwarded.sender else "somebody"
+        print(
+            f"{'Forwarded:':12} {_plain(email.forwarded.subject)}, from {_plain(sender)}, {_plain(email.forwarded.date or 'no date')}"
+        )
     for attachment in email.attachments:
         print(
             f"{'Attachment:':12} {_plain(attachment.filename)}  {attachment.content_type}, {attachment.size} octets{', inline' if attachment.inline else ''}"

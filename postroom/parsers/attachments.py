@@ -23,7 +23,10 @@ _UNSHOWABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u206f\ufdd0-\ufdef\ufeff\ufff9-\ufffb]"
 )
 _CID = re.compile(r"cid:([^\s\"'<>)]{1,998}+)", re.IGNORECASE)
-_SIGNATURES = {
+_USUAL_NAMES = {
+    "text/calendar": "invite.ics",
+    "application/pkcs7-mime": "smime.p7m",
+    "application/x-pkcs7-mime": "smime.p7m",
     "application/pgp-signature": "signature.asc",
     "application/pkcs7-signature": "smime.p7s",
     "application/x-pkcs7-signature": "smime.p7s",
@@ -149,8 +152,8 @@ def _name(part: mime.Part) -> str:
     name = safe_name(part.filename or "")
     if name:
         return name
-    if part.content_type in _SIGNATURES:
-        return _SIGNATURES[part.content_type]
+    if part.content_type in _USUAL_NAMES:
+        return _USUAL_NAMES[part.content_type]
     extension = _EXTENSIONS.get(part.content_type)
     if part.content_type.startswith("message/") and part.children:
         subject = safe_name((part.children[0].header("subject") or "").replace("/", "-").replace("\\", "-")[:100])

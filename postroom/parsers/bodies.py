@@ -56,7 +56,7 @@ def read_bodies(tree: Tree) -> Bodies:
     bodies = Bodies()
     segments = _merge_doubled(_segments(tree.root, bodies, is_first=True))
     texts = [_text_of(segment) for segment in segments]
-    bodies.text = "\n".join(text.rstrip("\n") if index + 1 < len(texts) else text for index, text in enumerate(texts))
+    bodies.text = "".join(text if text.endswith("\n") else f"{text}\n" for text in texts[:-1]) + "".join(texts[-1:])
     bodies.from_html = bool(segments) and all(not (segment.plain or "").strip() for segment in segments)
     if any(segment.html is not None for segment in segments):
         bodies.html = "\n".join(_html_of(segment) for segment in segments)

@@ -13,6 +13,8 @@ _METHODS = {
 }  # fmt: skip
 _STATES = {"ACCEPTED": "accepted", "DECLINED": "declined", "TENTATIVE": "tentative"}
 _UNFOLD = re.compile(r"\r?\n[ \t]")
+_HEAD = re.compile(r'\s*+([A-Za-z0-9-]++)((?:"[^"]*+"|[^":])*+):')
+_PARAMETER = re.compile(r';([A-Za-z0-9-]++)=((?:"[^"]*+"|[^";])*+)')
 _STAMP = re.compile(r"(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})\d{0,2}(Z)?)?")
 
 
@@ -64,15 +66,11 @@ def _lines(method: str, fields: dict[str, tuple[str, dict[str, str]]], people: l
 
 def _split(line: str) -> tuple[str, dict[str, str], str]:
     """`NAME;PARAM="a:b";X=y:value` in its three parts."""
-    quoted = False
-    for index, char in enumerate(line[:2_000]):
-        if char == '"':
-            quoted = not quoted
-        elif char == ":" and not quoted:
-            name, *written = line[:index].split(";")
-            parameters = {key.upper(): value.strip('"') for key, _, value in (item.partition("=") for item in written)}
-            return name.strip().upper(), parameters, line[index + 1 :].strip()
-    return "", {}, ""
+    head = _HEAD.match(line)
+    if head is None:
+        return "", {}, ""
+    parameters = {name.upper(): value.strip('"') for name, value in _PARAMETER.findall(head[2])}
+    return head[1].upper(), parameters, line[head.end() :].strip()
 
 
 def _when(value: str, parameters: dict[str, str]) -> str:
