@@ -7,7 +7,7 @@ import email.policy
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import cache
@@ -16,18 +16,18 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select, update
 
 from postroom.config import Config, parse
 from postroom.desk import tickets
 from postroom.desk.author import Agent, Author, Standing
-from postroom.desk.happened import Happened, Origin
+from postroom.desk.happened import Happened, Origin, What
 from postroom.desk.mailboxes import Mailboxes
 from postroom.desk.tickets import Desk, Incoming
 from postroom.outbound.notify import Notifier
 from postroom.outbound.templates import Templates
 from postroom.parsers.parsed import Address, ParsedEmail
-from postroom.store import inbound, outbox, tables
+from postroom.store import inbound, messages, outbox, tables
 from postroom.store.agents import sync_agents
 from postroom.store.engine import Store
 from postroom.store.migrate import upgrade
@@ -117,12 +117,26 @@ class TestDesk:
             )  # fmt: skip
             if ticket is None:
                 happened = tickets.open_ticket(connection, desk, incoming)
+            elif known is not None:
+                happened = self._answer(connection, ticket, known, incoming)
             else:
                 row = connection.execute(select(tables.Ticket.__table__).where(tables.Ticket.id == ticket)).one()
-                add = tickets.add_agent if known else tickets.add_customer
-                happened = add(connection, desk, row, incoming, *(() if known else (agreed,)))
+                happened = tickets.add_customer(connection, desk, row, incoming, agreed)
             lines = self.notifier.enqueue(connection, happened) if enqueue else []
         return Received(happened, lines)
+
+    def _answer(self, connection: Connection, ticket: int, agent: Agent, incoming: Incoming) -> Happened:
+        """The rows of an agent's answer."""
+        email = incoming.email
+        id_ = messages.add(connection, {
+            "ticket_id": ticket, "inbound_id": incoming.inbound_id, "digest": incoming.digest, "email_message_id": incoming.message_id,
+            "author_type": "agent", "author_address": agent.address, "author_name": agent.title, "visibility": "public",
+            "subject": email.subject, "text": email.reply_text, "timestamp": self.clock(), "created_at": self.clock(),
+        })  # fmt: skip
+        messages.add_attachments(connection, [{"message_id": id_, **asdict(file)} for file in email.attachments])
+        changes = {"first_responded_at": self.clock(), "assigned_to": agent.id}
+        connection.execute(update(tables.Ticket).where(tables.Ticket.id == ticket).values(changes))
+        return Happened(What.AGENT_REPLIED, ticket, agent.name, id_, incoming.origin, agent.id)
 
     def tell(self, happened: Happened) -> list[dict[str, Any]]:
         with self.store.write() as connection:
