@@ -22,7 +22,7 @@ DEFECTS_KEPT = 100
 FALSE_DELIMITERS = 10_000  # lines that begin as a delimiter does and go on otherwise, until no more are looked at
 UNMISTAKABLE = 6  # octets of a boundary that nobody writes by chance
 STRAY_LINES = 60  # in a row within a header: lines that lost the blank before them
-LONG_LINE = 60  # octets, from which on a header may have been wrapped
+LONG_LINE = 50  # octets, from which on a header may have been wrapped
 GUESS_OCTETS = 64 * 1024  # of a body, in which a lost boundary is looked for
 
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:")
@@ -134,6 +134,10 @@ class Part:
         return self._octets[self._body : self._end]
 
     @property
+    def header_size(self) -> int:
+        return self._body - self._start
+
+    @property
     def body_size(self) -> int:
         return self._end - self._body
 
@@ -211,7 +215,8 @@ class _Reading:
     def entity(self, octets: bytes, start: int, end: int, *, path: str, depth: int, default: str) -> Part:
         self._parts += 1
         part = Part(octets, start, end, path, self.defects)
-        _read_fields(part, self, is_root=depth == 0)
+        _read_fields(part, self, self.header_allowance(is_root=depth == 0))
+        self.spend_header(0 if depth == 0 else min(part.header_size, HEADER_OCTETS))
         _read_type(part, default)
         if part.is_multipart:
             self._read_multipart(part, depth)
@@ -223,13 +228,12 @@ class _Reading:
             self._guess_multipart(part, depth)
         return part
 
-    def spend_header(self, octets: int, *, is_root: bool) -> int:
-        """How many octets of a header block may be read."""
-        if is_root:
-            return min(octets, HEADER_OCTETS)
-        allowed = min(octets, HEADER_OCTETS, ALL_PART_HEADER_OCTETS - self._part_header_octets)
-        self._part_header_octets += allowed
-        return allowed
+    def header_allowance(self, *, is_root: bool) -> int:
+        """How many octets of the next header block may be read."""
+        return HEADER_OCTETS if is_root else min(HEADER_OCTETS, ALL_PART_HEADER_OCTETS - self._part_header_octets)
+
+    def spend_header(self, octets: int) -> None:
+        self._part_header_octets += octets
 
     def _has_room(self, depth: int) -> bool:
         if depth >= MAX_DEPTH:
@@ -398,10 +402,10 @@ def _guess_boundary(octets: bytes, start: int, end: int) -> bytes | None:
     return guessed[1].rstrip() if guessed else None
 
 
-def _read_fields(part: Part, reading: _Reading, *, is_root: bool) -> None:
+def _read_fields(part: Part, reading: _Reading, allowance: int) -> None:
     """Note where each field of the header block is, and where the body begins."""
     octets, end = part._octets, part._end
-    limit = part._start + reading.spend_header(end - part._start, is_root=is_root)
+    limit = part._start + allowance
     position = part._start
     last: list[tuple[int, int]] | None = None
     while position < end:

@@ -10,7 +10,6 @@ STRAY_TOLERATED = 0.06  # of the octets of base64 may be something else (blanks 
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64))
-_NOT_URL_SAFE = bytes(set(range(256)) - set(b"-_"))
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _PADDING = re.compile(rb"=[=\s]*")
 _UU_BEGIN = re.compile(rb"(?:^|(?<=\n))begin(?:-base64)? [0-7]{3,4}(?: ++([^\r\n]{0,255}+))?\r?\n")
@@ -51,7 +50,7 @@ def decode_base64(data: bytes) -> tuple[bytes, str | None]:
     """Base64 that may be cut short, wrongly padded, padded in the middle, or no base64 at all; and what was wrong."""
     body = data.strip()
     stray = len(body.translate(None, _BASE64 + b"=\r\n"))
-    if stray > len(body) * STRAY_TOLERATED and stray > len(body.translate(None, _NOT_URL_SAFE)):
+    if stray > max(2, len(body) * STRAY_TOLERATED) and not _begins_well(body):
         return data, "what was called base64 is none"
     first_pad = body.find(b"=")
     if first_pad < 0 or len(body) - first_pad <= 2:
@@ -62,6 +61,12 @@ def decode_base64(data: bytes) -> tuple[bytes, str | None]:
                 return _decode_cut(body), "base64 was cut short"
         return _decode_cut(body), "base64 had stray characters"
     return _decode_pieces(body, stray)
+
+
+def _begins_well(body: bytes) -> bool:
+    """Whether the first line is base64: what follows may then be a footer that a mailing list put there."""
+    line = body[: body.find(b"\n") if b"\n" in body else len(body)].strip()
+    return not line.translate(_URL_SAFE).translate(None, _BASE64 + b"=")
 
 
 def _decode_pieces(body: bytes, stray: int) -> tuple[bytes, str]:
