@@ -120,6 +120,18 @@ def test_a_client_that_delivers_may_stay(tmp_path: Path) -> None:
             assert client.say(f"Subject: {number}\r\n\r\n.").startswith("250 2.0.0 ")
 
 
+def test_a_client_that_is_dismissed_while_it_sends_still_reads_why(tmp_path: Path) -> None:
+    """Closing at once would reset the connection, and throw our 421 away."""
+    with Door(tmp_path) as door, door.client() as client:
+        client.begin()
+        stopping = door.begin(door.server.stop(10))
+        wait_until(lambda: all(session._is_over for session in door.server._sessions), "it is dismissed")
+        client.send((b"x" * 998 + b"\r\n") * 5000)
+        assert client.reply() == "421 4.3.2 shutting down, try again later"
+        client.socket.close()
+        stopping.result(10)
+
+
 def test_an_announced_size_over_the_limit_is_refused_at_mail(tmp_path: Path) -> None:
     with Door(tmp_path, max_size=1000) as door, door.client() as client:
         assert "SIZE 1000" in client.say("EHLO client.example")
