@@ -229,7 +229,8 @@ async def test_an_odd_local_part_is_quoted_on_the_way(desk, smarthost):
 
 
 async def test_a_notice_that_cannot_be_written_keeps_no_outcome_from_being_written(desk, smarthost, monkeypatch):
-    def broken(*_):
+    def broken(connection, delivery, reason):
+        outbox.note(connection, delivery, "half a notice", desk.clock(), reason)
         raise ZeroDivisionError
 
     monkeypatch.setattr(desk.notifier, "undeliverable", broken)
@@ -237,6 +238,7 @@ async def test_a_notice_that_cannot_be_written_keeps_no_outcome_from_being_writt
     put(desk)
     await courier_of(desk).deliver_due()
     assert state(desk).state == "failed"
+    assert "half a notice" not in [event.event for event in desk.rows(tables.Event)]
 
 
 # -- TLS and login
