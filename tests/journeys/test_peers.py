@@ -53,6 +53,9 @@ def test_dovecot_does_what_other_clients_and_operators_do(dovecot: Dovecot) -> N
     assert len(dovecot.messages("support", "Done")) == 1
     assert dovecot.uidvalidity("support") == 4711
     assert dovecot.messages("sales") == []
+    before = dovecot.logins()
+    with dovecot.client("sales"):
+        wait_until(lambda: dovecot.logins() == before + 1, "a login in its log")
 
 
 def test_dovecot_wakes_an_idle_client_when_mail_is_delivered(dovecot: Dovecot) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -113,6 +114,10 @@ class Dovecot:
         """What it logged so far."""
         path = self.folder / "dovecot.log"
         return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def logins(self) -> int:
+        """How often somebody logged in since it was first started."""
+        return len(re.findall(r"imap-login: Info: (?:Login|Logged in): ", self.log()))  # 2.3 and 2.4 word it so
 
     def doveadm(self, *arguments: str, stdin: bytes = b"") -> str:
         """Run `doveadm` on this instance; its standard output. Raises CalledProcessError."""
