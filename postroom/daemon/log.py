@@ -54,7 +54,7 @@ def masked(address: str) -> str:
     """An address without what stands behind its `+`: that may be a signed token."""
     local, at, domain = address.rpartition("@")
     base, plus, _ = local.partition("+")
-    return f"{base}{plus}{'…' if plus else ''}{at}{domain}"
+    return f"{base}{plus}{'*' if plus else ''}{at}{domain}"
 
 
 class _Describe:

@@ -15,6 +15,7 @@ from aiosmtpd.smtp import Envelope, Session
 
 from postroom.config import Config, split_listen
 from postroom.daemon.intake import Intake
+from postroom.daemon.log import masked
 from postroom.daemon.smtp_gate import Gate
 from postroom.daemon.smtp_session import SmtpSession
 from postroom.daemon.smtp_wire import count_received, has_bare_line_end
@@ -143,8 +144,8 @@ class Doorkeeper:
             reply = DISK_FULL if _is_disk_full(error) else "451 4.3.0 the store does not answer, try again later"
             return [reply] * len(envelope.rcpt_tos)
         for delivery, one in zip(deliveries, accepted, strict=True):
-            log.info("accepted", inbound=one.id, is_new=one.is_new, mailbox=delivery.mailbox, octets=len(raw),
-                     client=client.address)  # fmt: skip
+            log.info("accepted", inbound=one.id, is_new=one.is_new, mailbox=delivery.mailbox,
+                     recipient=masked(delivery.recipient), octets=len(raw), client=client.address)  # fmt: skip
         if self._smtp.protocol == "lmtp":
             return [f"250 2.0.0 accepted as {one.id}" for one in accepted]
         ids = [str(one.id) for one in accepted]

@@ -14,6 +14,7 @@ import pytest
 from peers.door import Door
 from peers.processes import need, wait_until
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from postroom.store.inbound import Accepted, NewInbound
 
@@ -41,6 +42,14 @@ def test_a_delivery_is_kept_with_its_exact_bytes_and_its_envelope(door: Door) ->
     )  # fmt: skip
     assert row.sender == "Ann@Example.org"
     assert row.peer == {"address": "127.0.0.1", "helo": "client.example", "tls": ""}
+
+
+def test_the_log_names_the_delivery_and_hides_the_token_in_its_address(door: Door) -> None:
+    with capture_logs() as logs:
+        deliver(door, "support+r7k2token@example.com")
+    [accepted] = [line for line in logs if line["event"] == "accepted"]
+    assert (accepted["inbound"], accepted["recipient"]) == (door.kept()[0].id, "support+*@example.com")
+    assert "r7k2token" not in str(logs)
 
 
 def test_the_null_sender_is_kept_as_empty(door: Door) -> None:
