@@ -117,7 +117,7 @@ def _files(tree: mime.Tree, bodies: Bodies, shown: set[str]) -> Iterator[_File]:
             stack.extend((child, related) for child in reversed(part.children))
         elif part.is_multipart:
             if part.body().strip():
-                tree.note(f"part {part.path or 'message'}: a multipart without parts was left out")
+                tree.note(f"{part.place}: a multipart without parts was left out")
         else:
             yield from _file_or_contents(part, tree, shown, is_related=is_related)
 
@@ -128,10 +128,10 @@ def _file_or_contents(part: mime.Part, tree: mime.Tree, shown: set[str], *, is_r
         if inside:
             yield from inside
             return
-        tree.note(f"part {part.path or 'message'}: winmail.dat could not be opened, or is empty")
+        tree.note(f"{part.place}: winmail.dat could not be opened, or is empty")
     octets = _octets(part)
     if not octets and not part.filename and part.path != "":
-        tree.note(f"part {part.path}: empty")
+        tree.note(f"{part.place}: empty")
         return
     if not octets and part.path == "":
         return

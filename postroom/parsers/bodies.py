@@ -79,7 +79,7 @@ def _read_instead(tree: Tree, bodies: Bodies) -> None:
         elif (
             part.content_type == "multipart/encrypted" or part.params.get("smime-type", "").lower() == "enveloped-data"
         ):
-            tree.note(f"part {part.path or 'message'}: encrypted; it can be read by its recipient only")
+            tree.note(f"{part.place}: encrypted; it can be read by its recipient only")
 
 
 def _segments(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:

@@ -150,7 +150,7 @@ class Part:
         """The body with its transfer encoding undone."""
         octets, defect = transfer.decode(self.body(), self.encoding)
         if defect is not None:
-            _note(self._defects, f"{_place(self.path)}: {defect}")
+            _note(self._defects, f"{self.place}: {defect}")
         return octets
 
     def text(self) -> str:
@@ -169,6 +169,11 @@ class Part:
             part = stack.pop()
             yield part
             stack.extend(reversed(part.children))
+
+    @property
+    def place(self) -> str:
+        """How defects name it."""
+        return f"part {self.path}" if self.path else "message"
 
     @property
     def is_multipart(self) -> bool:
@@ -252,7 +257,7 @@ class _Reading:
         delimiters = _delimiters(part._octets, boundary, part._body, part._end) if boundary else []
         if not delimiters:
             guessed = _guess_boundary(part._octets, part._body, part._end)
-            where = _place(part.path)
+            where = part.place
             if guessed is None:
                 self._read_without_parts(part, where)
                 return
@@ -268,7 +273,7 @@ class _Reading:
 
     def _read_children(self, part: Part, delimiters: _Delimiters, depth: int) -> None:
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
-        where = _place(part.path)
+        where = part.place
         children: list[Part] = []
         if delimiters.peek_closes():
             delimiters.pop()
@@ -410,7 +415,7 @@ def _read_fields(part: Part, reading: _Reading, allowance: int) -> None:
     last: list[tuple[int, int]] | None = None
     while position < end:
         if position >= limit:
-            reading.note(f"{_place(part.path)}: the header is too long; its end was not read")
+            reading.note(f"{part.place}: the header is too long; its end was not read")
             block_end = _BLOCK_END.search(octets, position, end)
             part._body = block_end.end() if block_end else end
             return
@@ -428,12 +433,12 @@ def _read_fields(part: Part, reading: _Reading, allowance: int) -> None:
         elif octets.startswith((b"From ", b">From "), position):
             pass
         elif last is not None and (after := _after_stray_lines(octets, next_line, end)) is not None:
-            reading.note(f"{_place(part.path)}: a line of the header is no field")
+            reading.note(f"{part.place}: a line of the header is no field")
             if last[-1][1] == position and position - last[-1][0] >= LONG_LINE:
                 last[-1] = (last[-1][0], after)  # wrapped without a blank
             next_line = after
         else:
-            reading.note(f"{_place(part.path)}: no blank line between header and body")
+            reading.note(f"{part.place}: no blank line between header and body")
             part._body = position
             return
         position = next_line
@@ -501,10 +506,6 @@ def _structured(value: bytes) -> str:
 def _next_line(octets: bytes, position: int, end: int) -> int:
     found = octets.find(b"\n", position, end)
     return end if found < 0 else found + 1
-
-
-def _place(path: str) -> str:
-    return f"part {path}" if path else "message"
 
 
 def _note(defects: list[str], defect: str) -> None:
