@@ -97,9 +97,7 @@ class Watcher:
     def _wait(self, session: Session) -> None:
         """Until the server tells of mail, or it is time to look all the same."""
         seconds = min(self._imap.poll_seconds, IDLE_RENEW)
-        if session.news():  # it came while we were looking, and IDLE will not tell of it again
-            self._stopping.wait(GATHER_SECONDS)
-        elif self._imap.idle and session.idles():
+        if self._imap.idle and session.idles():
             self._idle(session, seconds)
         else:
             self._stopping.wait(seconds)

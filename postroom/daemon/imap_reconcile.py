@@ -77,13 +77,14 @@ class Reconciler:
         Raises TemporaryFailure where the connection or the store is of no use; what was taken until then stays taken.
         """
         folder = self._select(session)
+        untold = self._settler.untold(folder)
         present = session.uids()
         with self._store.read() as connection:
             known = rows.known(connection, folder, present[0]) if present else set()
         missing = [uid for uid in present if uid not in known]
         self._doubts = {uid: self._doubts[uid] for uid in missing if uid in self._doubts}
         self._take(session, folder, missing)
-        remark = self._settler.tell(session, folder, set(present)) or self._doubtful()
+        remark = self._settler.tell(session, folder, set(present), untold) or self._doubtful()
         with self._store.write() as connection:
             rows.note_success(connection, self._name, folder.uidvalidity, self._clock(), remark)
 

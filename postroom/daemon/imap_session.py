@@ -105,7 +105,6 @@ class Session:
         """Open the folder, also anew; its UIDVALIDITY. `readonly` leaves no trace."""
         with self._asking(f"open the folder {self._imap.folder!r}") as client:
             answer = client.select_folder(self._imap.folder, readonly=readonly)
-            self.news()
             self._permitted = answer.get(b"PERMANENTFLAGS")
             self._exist = min(max(0, answer.get(b"EXISTS", 0)), MESSAGES_MAX)
             uidvalidity = answer.get(b"UIDVALIDITY", 0)
@@ -114,18 +113,14 @@ class Session:
             return int(uidvalidity)
 
     def uids(self) -> list[int]:
-        """The UID of every message in the folder, oldest first."""
-        self.news()
+        """The UID of every message in the folder, oldest first; what is told of later ends the next IDLE at once."""
+        self._client.wire.untagged_responses.pop("EXISTS", None)
         with self._asking("list the messages", ANSWER + UID_ANSWER * self._exist) as client:
             status, lines = client.wire.uid("SEARCH", "ALL")  # IMAPClient's search() knows one line only
             if status != "OK":
                 raise IMAPClientError(lines[-1])
             uids = {int(word) for line in lines if line for word in line.split() if word.isdigit()}
             return sorted(uid for uid in uids if 0 < uid <= HIGHEST_UID)
-
-    def news(self) -> bool:
-        """Whether the server has told of messages since `uids()` was asked; forgets it."""
-        return self._client.wire.untagged_responses.pop("EXISTS", None) is not None
 
     def sizes(self, uids: Sequence[int]) -> dict[int, int | None]:
         """Octets of each message that is still there, as far as the server says so; at most UIDS_IN_COMMAND."""

@@ -28,15 +28,21 @@ class Settler:
         self._store = store
         self._log = log.bind(mailbox=name)
 
-    def tell(self, session: Session, folder: Folder, present: set[int]) -> str | None:
+    def untold(self, folder: Folder) -> set[int]:
+        """The UIDs of which the server has yet to be told."""
+        with self._store.read() as connection:
+            return set(rows.unsettled(connection, folder))
+
+    def tell(self, session: Session, folder: Folder, present: set[int], untold: set[int]) -> str | None:
         """Do with the messages taken as configured; what the server refused of that, in words.
 
-        `present` is what the folder holds: what is there no more needs nothing. Doing it again after a crash is harmless.
+        `present` is what the folder holds, and `untold` what was to be told before that was asked: of these, what is
+        there no more needs nothing. (Another daemon may have taken since what came since.) Doing it again after a
+        crash is harmless.
         """
+        self._settled(folder, sorted(untold - present), "it was gone")
         with self._store.read() as connection:
             unsettled = rows.unsettled(connection, folder)
-        gone = [uid for uid in unsettled if uid not in present]
-        self._settled(folder, gone, "it was gone")
         left = {uid: reason for uid, reason in unsettled.items() if uid in present}
         try:
             for start in range(0, len(left), ACT_MESSAGES):

@@ -126,7 +126,7 @@ class Wire(imaplib.IMAP4):
         return self._take(end + 1)
 
     def idle(self, seconds: float) -> None:
-        """Wait in IDLE (RFC 2177) until the server tells of a message, at most so long.
+        """Wait in IDLE (RFC 2177) until the server tells of a message, at most so long; not at all where it has.
 
         Raises abort where the connection is dead: on BYE, on its end, and where nobody answers our DONE.
         """

@@ -16,6 +16,7 @@ from sqlalchemy import insert
 from postroom.config import Config
 from postroom.daemon.imap import probe
 from postroom.errors import UserError
+from postroom.store.imap import Folder, record
 from postroom.store.tables import ImapMessage
 
 RAW = {1: b"Subject: one\r\n\r\n1\r\n", 2: b"Subject: two\r\n\r\n2\r\n", 3: b"Subject: three\r\n\r\n3\r\n"}
@@ -400,6 +401,24 @@ def test_a_folder_of_sixty_thousand_is_compared_and_asked_for_in_bounded_lines(t
             watching.wait_for(1501)
             assert len(watching.received()) == 1501
         assert max(map(len, server.heard)) < 8000
+
+
+def test_what_another_daemon_has_taken_meanwhile_is_not_thought_gone(tmp_path: Path) -> None:
+    def script(talk: Talk) -> None:
+        command = talk.until("UID FETCH", "SIZE")
+        talk.server.messages[9] = b"Subject: nine\r\n\r\n"
+        accept_first(watching)
+        with watching.store.write() as connection:
+            folder = Folder(f"support@127.0.0.1:{server.port}", "INBOX", 1)
+            record(connection, folder, {9: 1}, settled=False)
+        talk.answer(command)
+        talk.serve()
+
+    with ScriptedImap(RAW, script) as server:
+        watching = Watching(config(server, tmp_path))
+        with watching:
+            watching.wait_for(4)
+            assert server.flags == {1: TAKEN, 2: TAKEN, 3: TAKEN, 9: TAKEN}
 
 
 def accept_first(watching: Watching) -> None:
