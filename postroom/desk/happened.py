@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from postroom.parsers.parsed import ParsedEmail
+
+NEWCOMER = "new-participant"  # flags a message of one who takes part, but to whom no agent has agreed
 
 
 class What(StrEnum):
@@ -17,6 +20,8 @@ class What(StrEnum):
     NOTED = "noted"  # an agent wrote an internal note: told to nobody yet
     STATUS = "status"  # an agent changed the status
     ASSIGNED = "assigned"  # the ticket was given to an agent
+    HANDED_IN = "handed-in"  # an agent forwarded a customer's mail, which opened a ticket
+    REFUSED = "refused"  # an agent's mail held a wrong command: none was carried out, nothing was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,15 @@ class Origin:
     sender: str | None  # the envelope's; "" is the null sender, None is unknown
     mailbox: str
     authenticated: bool | None  # None: nobody checked
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A command that could not be carried out."""
+
+    line: str  # as it was written
+    why: str
+    right: str  # what would be right
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +55,17 @@ class Happened:
     agent_id: int | None = None  # who acted, or to whom it was given
     old_status: str | None = None
     new_status: str | None = None
+    wrong: tuple[Wrong, ...] = ()  # for REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a message went, by which rule, and why; and what happened, where somebody may be told."""
+
+    outcome: str  # opened, added, settled
+    rule: str
+    why: str
+    ticket_id: int | None = None
+    happened: Happened | None = None
+    also: tuple[Happened, ...] = ()  # what an agent's commands brought with them
+    lines: tuple[dict[str, Any], ...] = ()  # of the decision: each command, and what came of it
