@@ -107,9 +107,8 @@ class ParsedEmail:
     bounce: Bounce | None = None
     forwarded: Forwarded | None = None
     defects: tuple[str, ...] = ()
-    headers: tuple[tuple[str, str], ...] = field(
-        default=(), repr=False
-    )  # lower-case name, decoded value; as in the mail
+    # lower-case name and decoded value of each top-level field, as in the mail
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     hops: int = 0  # `Received` lines
     body_digest: str = ""  # SHA-256, hex, of the body's octets with line ends and trailing blanks made equal
 

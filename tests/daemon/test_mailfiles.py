@@ -103,9 +103,10 @@ def test_a_header_without_blanks_behind_its_colons_is_a_header(tmp_path: Path) -
 def test_missing_unreadable_and_empty_paths_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     finds = found(tmp_path / "missing", tmp_path / "empty")
-    assert [
-        f.problem for f in finds
-    ] == ["there is no such file or directory", "holds no mail: no .eml file, no mbox, no Maildir"]
+    assert [f.problem for f in finds] == [
+        "there is no such file or directory",
+        "holds no mail: no .eml file, no mbox, no Maildir",
+    ]
 
 
 def test_a_directory_of_other_files_holds_no_mail(tmp_path: Path) -> None:
