@@ -88,6 +88,8 @@ MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 def room_of(module: str) -> str:
     """The room that a module of ours belongs to."""
     first = [*module.split("."), "init"][1]
+    if first.startswith("config_"):  # the configuration is a few files at the root
+        return "config"
     return "main" if first == "__main__" else first
 
 

@@ -211,7 +211,7 @@ class ScriptedImap:
                 return
             self.connections += 1
             with contextlib.suppress(IndexError):  # mended meanwhile, perhaps
-                script = Talk.serve
+                script: Callable[[Talk], None] = Talk.serve
                 script = self._scripts.pop(0)
             self._start(functools.partial(self._follow, connection, script))
 

@@ -113,10 +113,11 @@ class Watching:
         """Wait until the folder has been read to its end once more, twice over: one look may have begun before."""
         for _ in range(2):
             before = self.state()
-            wait_until(
-                lambda before=before: (
-                    (now := self.state()) and now.last_success_at
-                    and (before is None or now.last_success_at != before.last_success_at)
-                ),
-                f"another look, not {self.state()}",
-            )  # fmt: skip
+
+            def looked(before: Row[Any] | None = before) -> bool:
+                now = self.state()
+                return bool(
+                    now and now.last_success_at and (before is None or now.last_success_at != before.last_success_at)
+                )
+
+            wait_until(looked, f"another look, not {self.state()}")
