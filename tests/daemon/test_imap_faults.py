@@ -39,6 +39,17 @@ def test_the_server_hears_only_what_is_needed_in_order(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+def test_what_was_taken_is_neither_fetched_nor_flagged_again(tmp_path: Path) -> None:
+    with ScriptedImap(RAW) as server, Watching(config(server, tmp_path)) as watching:
+        watching.wait_for(3)
+        watching.wait_for_look()
+        watching.stop()
+        watching.start()
+        watching.wait_for_look()
+        names = server.names()
+        assert (names.count("UID FETCH"), names.count("UID STORE")) == (2, 1)
+
+
 @pytest.mark.parametrize(
     "cut", ["* 1 FETCH (UID 1 BODY[] {19}\r\nSubje", "* 1 FETCH (UID 1 BO", "* 1 FETCH (UID 1", ""]
 )
