@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 
 from postroom.desk import tickets
 from postroom.desk.authentication import authenticated
-from postroom.desk.author import identify
-from postroom.desk.happened import Happened, Origin
-from postroom.desk.placing import Placed, keep_report, place
+from postroom.desk.author import Author, Standing, identify
+from postroom.desk.happened import Origin, Placed
+from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
 from postroom.outbound.notify import Notifier
 from postroom.outbound.returned import settle_report
@@ -28,7 +28,7 @@ from postroom.store.inbound import Claimed
 from postroom.store.thread_index import ThreadIndex
 from postroom.threading.find import ask, best_first, find_ticket, read_tokens
 from postroom.threading.match import Match, Question
-from postroom.threading.tokens import Signer
+from postroom.threading.tokens import NO_TICKET, ReplyToken, Signer
 
 REPORTS = (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT)
 
@@ -78,9 +78,7 @@ def receive(
     receiving.classify()
     incoming, question = receiving.identify()
     match = receiving.find(question)
-    happened = receiving.place(incoming, match)
-    if happened is not None:
-        receiving.tell(happened)
+    receiving.tell(receiving.place(incoming, match))
     return receiving.settled
 
 
@@ -134,7 +132,7 @@ class _Receiving:
         origin = Origin(self.email, delivery.sender, delivery.mailbox, proven)
         incoming = Incoming(
             delivery.id, delivery.digest, self.message_id, self.email, author, origin, delivery.received_at,
-            delivery.archive, self.now,
+            delivery.archive, self.now, _is_personal(tokens, author),
         )  # fmt: skip
         return incoming, question
 
@@ -149,7 +147,7 @@ class _Receiving:
             self.settled.note("ticket", finding.rule, finding.outcome, finding.why, **finding.evidence)
         return match
 
-    def place(self, incoming: Incoming, match: Match) -> Happened | None:
+    def place(self, incoming: Incoming, match: Match) -> Placed:
         """Let the desk give the message its place; reports settle the delivery that they are about instead."""
         if self.reception.signer.read_message_id(self.message_id.partition("@")[0]) is not None:
             placed = Placed("settled", "own-mail", "one of our own mails came back", match.ticket)
@@ -165,14 +163,25 @@ class _Receiving:
             placed = keep_report(self.connection, self.reception.desk, incoming, report.ticket_id or match.ticket)
         else:
             placed = place(self.connection, self.reception.desk, incoming, match)
+        self.settled.decision += placed.lines
         self.settled.note("place", placed.rule, "held", placed.why)
         self.settled.outcome, self.settled.reason, self.settled.ticket_id = placed.outcome, placed.why, placed.ticket_id
         self.settled.message_id = placed.happened.message_id if placed.happened else None
-        return placed.happened
+        return placed
 
-    def tell(self, happened: Happened) -> None:
+    def tell(self, placed: Placed) -> None:
         """Hand on what happened, unless history is being read or somebody asked for quiet."""
-        if self.delivery.quiet or self.delivery.archive:
+        happened = [*([placed.happened] if placed.happened else []), *placed.also]
+        if happened and (self.delivery.quiet or self.delivery.archive):
             self.settled.note("answer", "quiet", "suppressed", "taken in with --quiet or --archive: nothing is sent")
-        else:
-            self.settled.decision += self.reception.notifier.enqueue(self.connection, happened)
+            return
+        for one in happened:
+            self.settled.decision += self.reception.notifier.enqueue(self.connection, one)
+
+
+def _is_personal(tokens: tuple[ReplyToken, ...], author: Author) -> bool:
+    """Whether a proven agent wrote to the address that is signed for him alone, and for no ticket."""
+    agent = author.agent if author.standing is Standing.AGENT else None
+    return agent is not None and any(
+        token.ticket == NO_TICKET and token.agent == agent.id and not token.expired for token in tokens
+    )

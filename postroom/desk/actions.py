@@ -1,7 +1,7 @@
-"""What an agent may do to a ticket: assign, change its status, note, reply, tag.
+"""What an agent may do to a ticket: assign, change its status, note, reply, tag, sort, solve, agree to a newcomer.
 
 Each writes on the caller's connection and returns what happened, for others to be told. They serve the
-command line and, later, commands by mail: both say the same words to the same desk.
+command line and commands by mail: both say the same words to the same desk.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Row
 from postroom.config import Tickets
 from postroom.desk import workflow
 from postroom.desk.author import Agent
-from postroom.desk.happened import Happened, What
+from postroom.desk.happened import NEWCOMER, Happened, What
 from postroom.errors import UserError
-from postroom.store import messages, tickets
+from postroom.store import messages, thread_index, tickets
 
 COMMAND_LINE = "command line"  # the actor where nobody said who he is
 
@@ -53,9 +53,11 @@ def set_status(
     return [Happened(What.STATUS, ticket.id, actor, old_status=ticket.status, new_status=status)]
 
 
-def add_note(connection: Connection, ticket: Row[Any], text: str, actor: str, now: datetime) -> list[Happened]:
-    """Write an internal note, which no customer ever sees."""
-    message_id = _write(connection, ticket, text, "internal", actor, "", now)
+def add_note(
+    connection: Connection, ticket: Row[Any], text: str, actor: str, now: datetime, address: str = ""
+) -> list[Happened]:
+    """Write an internal note, which no customer ever sees. `address`: its author's, where it is known."""
+    message_id = _write(connection, ticket, text, "internal", actor, address, now)
     return [Happened(What.NOTED, ticket.id, actor, message_id)]
 
 
@@ -86,6 +88,62 @@ def tag(
         tickets.change(connection, ticket.id, {"tags": tags, "updated_at": now})
         _event(connection, ticket.id, "tagged", {"tags": tags}, actor, now)
     return []
+
+
+def sort(
+    connection: Connection, settings: Tickets, ticket: Row[Any], what: str, wanted: str, actor: str, now: datetime
+) -> list[Happened]:
+    """Set the ticket's `priority`, `type` or `category`; UserError for one that the configuration does not name."""
+    value = choice(settings, what, wanted)
+    column = "ticket_type" if what == "type" else what
+    before = getattr(ticket, column)
+    if before != value:
+        tickets.change(connection, ticket.id, {column: value, "updated_at": now})
+        _event(connection, ticket.id, what, {"from": before, "to": value}, actor, now)
+    return []
+
+
+def choice(settings: Tickets, what: str, wanted: str) -> str:
+    """The `priority`, `type` or `category` of that name, in whatever case; UserError where there is none."""
+    allowed = {"priority": settings.priorities, "type": settings.types, "category": settings.categories}[what]
+    found = next((one for one in allowed if one.casefold() == wanted.strip().casefold()), None)
+    if found is None:
+        there_are = f"there are: {', '.join(allowed)}" if allowed else "the configuration names none"
+        raise UserError(f"there is no {what} {wanted.strip()!r}; {there_are}")
+    return found
+
+
+def solve(connection: Connection, ticket: Row[Any], text: str, actor: str, now: datetime) -> list[Happened]:
+    """Say what solves it; the status is another matter."""
+    if not text.strip():
+        raise UserError("there is no text that would be the solution")
+    tickets.change(connection, ticket.id, {"resolution_summary": text.strip(), "updated_at": now})
+    _event(connection, ticket.id, "solution", {}, actor, now)
+    return []
+
+
+def agree(connection: Connection, ticket: Row[Any], address: str, actor: str, now: datetime) -> list[Happened]:
+    """Let a newcomer take part: from now on he gets what goes to the customer, and his words are answered.
+
+    UserError for an address that is not on the ticket.
+    """
+    person = participant(connection, ticket, address)
+    if not person.agreed:
+        thread_index.agree(connection, ticket.id, person.address)
+        for message in messages.of_ticket(connection, ticket.id):
+            if message.author_address == person.address and NEWCOMER in message.flags:
+                messages.set_flags(connection, message.id, [flag for flag in message.flags if flag != NEWCOMER])
+        _event(connection, ticket.id, "agreed", {"to": person.address}, actor, now)
+    return []
+
+
+def participant(connection: Connection, ticket: Row[Any], address: str) -> Any:
+    """Who takes part under that address; UserError where nobody does."""
+    people = {person.address: person for person in thread_index.participants(connection, ticket.id)}
+    if address.lower() not in people:
+        waiting = ", ".join(one.address for one in people.values() if not one.agreed) or "nobody"
+        raise UserError(f"{address} is not on {ticket.ref}; waiting there: {waiting}")
+    return people[address.lower()]
 
 
 def _write(

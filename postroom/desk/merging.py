@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 
 from postroom.config import Tickets
 from postroom.desk import workflow
+from postroom.desk.happened import NEWCOMER
 from postroom.errors import UserError
 from postroom.parsers.subjects import normalise_subject
 from postroom.store import messages, thread_index, tickets
@@ -89,6 +90,8 @@ def split(
         "created_at": now, "updated_at": now,
     })  # fmt: skip
     messages.move_one(connection, message.id, new_id)
+    if NEWCOMER in message.flags:  # on a ticket of his own he is none
+        messages.set_flags(connection, message.id, [flag for flag in message.flags if flag != NEWCOMER])
     if message.email_message_id:
         thread_index.move_ref(connection, message.email_message_id, ticket.id, new_id)
     requester = message.author_address if by_customer else ticket.requester

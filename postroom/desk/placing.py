@@ -6,14 +6,13 @@ that were closed too long ago, customers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from postroom.desk import merging, tickets, workflow
+from postroom.desk import agents_mail, merging, tickets, workflow
 from postroom.desk.author import Standing
-from postroom.desk.happened import Happened
+from postroom.desk.happened import Placed
 from postroom.desk.tickets import Desk, Incoming
 from postroom.parsers.parsed import Kind
 from postroom.store import thread_index
@@ -21,19 +20,10 @@ from postroom.store import tickets as stored
 from postroom.threading.match import Match
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where a message went, by which rule, and why; and what happened, where somebody may be told."""
-
-    outcome: str  # opened, added, settled
-    rule: str
-    why: str
-    ticket_id: int | None = None
-    happened: Happened | None = None
-
-
 def place(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:
     """Give a message its place, with everything that this changes."""
+    if incoming.personal and match.token is None and not incoming.archive and not incoming.email.automatic.is_automatic:
+        return agents_mail.open_by_agent(connection, desk, incoming, match)
     ticket = _matched(connection, incoming, match)
     if incoming.archive:
         return (
@@ -105,8 +95,7 @@ def _agent(connection: Connection, desk: Desk, incoming: Incoming, match: Match,
     """A proven agent's mail, to the address that was signed for him, is an answer; everything else is a note."""
     author, token = incoming.author, match.token
     if author.standing is Standing.AGENT and author.agent and token is not None and token.agent == author.agent.id:
-        happened = tickets.add_agent(connection, desk, ticket, incoming)
-        return Placed("added", "agent-reply", f"an agent's answer on {ticket.ref}", ticket.id, happened)
+        return agents_mail.answer(connection, desk, incoming, ticket)
     happened = tickets.add_note(connection, desk, ticket, incoming, "unproven-agent")
     return Placed(
         "added", "unproven-agent", f"kept on {ticket.ref} as an internal note: {author.why}", ticket.id, happened

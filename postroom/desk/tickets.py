@@ -7,7 +7,7 @@ effect. What happened is returned, for others to be told.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row
 
 from postroom.config import Config
 from postroom.desk import workflow
-from postroom.desk.author import Agent, Author
+from postroom.desk.author import Agent, Author, Standing
 from postroom.desk.happened import NEWCOMER, Happened, Origin, What
 from postroom.desk.mailboxes import Mailboxes
 from postroom.parsers.parsed import Address, Kind, ParsedEmail
@@ -52,6 +52,27 @@ class Incoming:
     received_at: datetime
     archive: bool
     now: datetime
+    personal: bool = False  # it came to a proven agent's own address, the one that belongs to no ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Who says what, in the row of a message: not always what the mail that brought it says of itself."""
+
+    name: str
+    address: str  # lower case
+    subject: str
+    text: str
+    message_id: str | None
+    references: Sequence[str]
+
+    @classmethod
+    def of(cls, incoming: Incoming, text: str | None = None) -> Words:
+        """What the mail says, or its author with another `text`."""
+        email, author = incoming.email, incoming.author
+        references = thread_index.bounded([*email.references, *email.in_reply_to])
+        text = words_of(email) if text is None else text
+        return cls(author.name, author.address, email.subject, text, incoming.message_id, references)
 
 
 def message_id_of(email: ParsedEmail, digest: str) -> str:
@@ -66,26 +87,56 @@ def content_key(email: ParsedEmail, message_id: str) -> str:
     return hashlib.sha256(what.encode("utf-8", "replace")).hexdigest()
 
 
-def open_ticket(connection: Connection, desk: Desk, incoming: Incoming) -> Happened:
-    """Open a ticket with the message that asks for it."""
-    email, author, settings = incoming.email, incoming.author, desk.config.tickets
+def open_ticket(connection: Connection, desk: Desk, incoming: Incoming, text: str | None = None) -> Happened:
+    """Open a ticket with the message that asks for it. `text`: what it says, where that is not all of its words."""
+    words = Words.of(incoming, text)
+    ticket_id = _new_ticket(connection, desk, incoming, words)
+    _event(connection, incoming, ticket_id, "opened", {"subject": words.subject[:SUBJECT_MAX] or NO_SUBJECT})
+    message_id = _store(connection, desk, incoming, ticket_id, "user", "public", role="requester", words=words)
+    return Happened(What.OPENED, ticket_id, incoming.author.label, message_id, incoming.origin)
+
+
+def open_for(connection: Connection, desk: Desk, incoming: Incoming, customer: Words) -> Happened:
+    """Open a ticket for a customer whose mail an agent has forwarded; it is the agent's from the beginning.
+
+    Of those whom the forwarded mail names only its sender takes part: the others did not write.
+    """
+    agent = incoming.author.agent
+    assert agent is not None
+    ticket_id = _new_ticket(connection, desk, incoming, customer, assigned_to=agent.id)
+    subject = customer.subject[:SUBJECT_MAX] or NO_SUBJECT
+    _event(connection, incoming, ticket_id, "opened", {"subject": subject, "handed in for": customer.address})
+    _event(connection, incoming, ticket_id, "assigned", {"to": agent.name, "why": "handed it in"})
+    message_id = _store(connection, desk, incoming, ticket_id, "user", "public", joins=False, words=customer)
+    references = thread_index.bounded([*incoming.email.references, *incoming.email.in_reply_to])
+    thread_index.add_refs(connection, ticket_id, incoming.message_id, references)
+    people = [(customer.address, customer.name, "requester"), (agent.address, agent.title, "agent")]
+    thread_index.add_participants(connection, ticket_id, [
+        {"address": address, "name": name, "role": role, "agreed": True, "created_at": incoming.now}
+        for address, name, role in people
+    ])  # fmt: skip
+    return Happened(What.HANDED_IN, ticket_id, agent.name, message_id, incoming.origin, agent.id)
+
+
+def _new_ticket(
+    connection: Connection, desk: Desk, incoming: Incoming, words: Words, assigned_to: int | None = None
+) -> int:
+    """The row of a ticket that asks what `words` say."""
+    settings = desk.config.tickets
     number = tickets.next_number(connection, settings.first_number)
-    subject = email.subject[:SUBJECT_MAX] or NO_SUBJECT
+    subject = words.subject[:SUBJECT_MAX] or NO_SUBJECT
     created = _believable(incoming) if incoming.archive else incoming.now
-    ticket_id = tickets.add(connection, {
+    return tickets.add(connection, {
         "number": number, "ref": f"{settings.prefix}{number}",
         "subject": subject, "normal_subject": normalise_subject(subject)[:SUBJECT_MAX],
-        "description": words_of(email)[:DESCRIPTION_MAX],
+        "description": words.text[:DESCRIPTION_MAX],
         "ticket_type": settings.default_type, "priority": settings.default_priority, "source": "email",
-        "submitter_name": author.name, "submitter_email": author.address,
-        "contact_name": author.name or None, "contact_email": author.address or None, "requester": author.address,
-        "email_message_id": incoming.message_id, "email_thread_id": thread_id(email, incoming.message_id),
+        "submitter_name": words.name, "submitter_email": words.address,
+        "contact_name": words.name or None, "contact_email": words.address or None, "requester": words.address,
+        "email_message_id": incoming.message_id, "email_thread_id": thread_id(incoming.email, incoming.message_id),
         "mailbox": incoming.origin.mailbox, "queue": desk.config.mailbox[incoming.origin.mailbox].queue,
-        "status": workflow.NEW, "created_at": created, "updated_at": created,
+        "status": workflow.NEW, "assigned_to": assigned_to, "created_at": created, "updated_at": created,
     })  # fmt: skip
-    _event(connection, incoming, ticket_id, "opened", {"subject": subject})
-    message_id = _store(connection, desk, incoming, ticket_id, "user", "public", role="requester")
-    return Happened(What.OPENED, ticket_id, author.label, message_id, incoming.origin)
 
 
 def add_customer(connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, agreed: bool) -> Happened:
@@ -106,17 +157,24 @@ def add_customer(connection: Connection, desk: Desk, ticket: Row[Any], incoming:
     )
 
 
-def add_agent(connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming) -> Happened:
-    """Add a proven agent's answer; it is sent on to the customer."""
-    message_id = _store(connection, desk, incoming, ticket.id, "agent", "public")
+def add_agent(
+    connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, text: str,
+    said: Collection[str] = (),
+) -> Happened:  # fmt: skip
+    """Add a proven agent's answer; it is sent on to the customer.
+
+    `text`: what he wrote beside his commands. `said`: what those have settled (status, assignee) and this leaves alone.
+    """
+    words = Words.of(incoming, text)
+    message_id = _store(connection, desk, incoming, ticket.id, "agent", "public", words=words)
     agent = incoming.author.agent
     changes: dict[str, Any] = {}
     if ticket.first_responded_at is None:
         changes["first_responded_at"] = incoming.now
-    if ticket.assigned_to is None and agent is not None:
+    if ticket.assigned_to is None and agent is not None and "assignee" not in said:
         changes["assigned_to"] = agent.id
         _event(connection, incoming, ticket.id, "assigned", {"to": agent.name, "why": "first to answer"})
-    status = workflow.after_agent(ticket.status)
+    status = ticket.status if "status" in said else workflow.after_agent(ticket.status)
     _touch(connection, incoming, ticket, status, changes)
     return Happened(
         What.AGENT_REPLIED, ticket.id, incoming.author.label, message_id, incoming.origin,
@@ -124,13 +182,20 @@ def add_agent(connection: Connection, desk: Desk, ticket: Row[Any], incoming: In
     )  # fmt: skip
 
 
-def add_note(connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, flag: str) -> Happened:
+def add_note(
+    connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, flag: str | None, text: str | None = None
+) -> Happened:
     """Keep a message on a ticket as an internal note that changes nothing and is sent to nobody.
 
-    `flag` says why: `unproven-agent`, `automatic`, `bounce` and kin.
+    `flag` says why: `unproven-agent`, `automatic`, `refused-command`, `bounce` and kin; None where an agent wanted a
+    note. `text`: what it says, where that is not all of its words.
     """
     kind = "system" if incoming.email.kind in (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT) else "user"
-    message_id = _store(connection, desk, incoming, ticket.id, kind, "internal", [flag], joins=False)
+    kind = "agent" if incoming.author.standing is Standing.AGENT and kind == "user" else kind
+    message_id = _store(
+        connection, desk, incoming, ticket.id, kind, "internal", [flag] if flag else [], joins=False,
+        words=Words.of(incoming, text),
+    )  # fmt: skip
     return Happened(What.NOTED, ticket.id, incoming.author.label, message_id, incoming.origin)
 
 
@@ -147,17 +212,17 @@ def words_of(email: ParsedEmail) -> str:
 
 def _store(
     connection: Connection, desk: Desk, incoming: Incoming, ticket_id: int, author_type: str, visibility: str,
-    flags: list[str] | None = None, role: str = "participant", joins: bool = True,
+    flags: list[str] | None = None, role: str = "participant", joins: bool = True, words: Words | None = None,
 ) -> int:  # fmt: skip
     """The rows that every message brings: itself, its files, its Message-IDs, its people, a line of activity."""
     email = incoming.email
-    references = thread_index.bounded([*email.references, *email.in_reply_to])
+    words = words or Words.of(incoming)
     id_ = messages.add(connection, {
         "ticket_id": ticket_id, "inbound_id": incoming.inbound_id, "digest": incoming.digest,
-        "email_message_id": incoming.message_id, "references": references,
+        "email_message_id": words.message_id, "references": list(words.references),
         "content_key": content_key(email, incoming.message_id),
-        "author_type": author_type, "author_address": incoming.author.address, "author_name": incoming.author.name,
-        "visibility": visibility, "subject": email.subject, "text": words_of(email), "flags": flags or [],
+        "author_type": author_type, "author_address": words.address, "author_name": words.name,
+        "visibility": visibility, "subject": words.subject, "text": words.text, "flags": flags or [],
         "timestamp": _believable(incoming), "created_at": incoming.now,
     })  # fmt: skip
     messages.add_attachments(connection, [
@@ -166,7 +231,7 @@ def _store(
         for a in email.attachments
     ])  # fmt: skip
     if joins:
-        thread_index.add_refs(connection, ticket_id, incoming.message_id, references)
+        thread_index.add_refs(connection, ticket_id, incoming.message_id, words.references)
         thread_index.add_participants(
             connection, ticket_id, _people(desk, incoming, role, NEWCOMER not in (flags or []))
         )

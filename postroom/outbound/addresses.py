@@ -11,7 +11,6 @@ from postroom.threading.tokens import Role, Signer
 MAX_ADDRESS = 254  # octets of an address in a path (RFC 5321 §4.5.3.1.3, less the angle brackets)
 MAX_LOCAL_PART = 64  # octets (RFC 5321 §4.5.3.1.1)
 MAX_DOMAIN = 253  # octets
-NO_TICKET = 0  # stands in a Message-ID's token where the mail is about no ticket
 THREAD_ROOT = 0  # the nonce of a Message-ID that is never sent: the root of a ticket's thread at its agents'
 
 # RFC 6531 §3.3 lets anything beyond ASCII in; we take letters and digits, so that nothing can be invisible

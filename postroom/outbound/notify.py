@@ -3,6 +3,8 @@
     opened            → a confirmation to the requester (if the policy allows), a notice to the queue's agents
     customer replied  → a notice to the assigned agent, or to the queue's
     agent replied     → the answer, to the requester and whoever takes part
+    handed in         → a notice to the agent who forwarded a customer's mail; nothing to the customer
+    refused           → to the agent alone: the commands of his mail that were wrong
     status, assigned  → the requester, the agent
 
 Each decision is returned as a line that is stored with the incoming mail; what is not sent is stored too,
@@ -83,6 +85,10 @@ class Notifier:
                 self._tell_of_status(told)
             case What.ASSIGNED:
                 self._tell_of_assignment(told)
+            case What.HANDED_IN:
+                self._tell_of_handing_in(told)
+            case What.REFUSED:
+                self._tell_of_refusal(told)
         return told.mails, told.lines
 
     def undeliverable(self, connection: Connection, delivery: Any, reason: str) -> None:
@@ -268,6 +274,30 @@ class Notifier:
                 "actor": actor,
             }  # fmt: skip
             self._tell(told, "assignment", agents, data)
+
+    def _tell_of_handing_in(self, told: _Told) -> None:
+        """Whoever has the ticket gets an address to answer from; its customer did not write to us and gets nothing."""
+        case, happened = told.case, told.happened
+        why = f"{case.requester} did not write to us, an agent handed his mail in: nothing is sent to him by ourselves"
+        told.note("answer", "handed-in", "suppressed", why)
+        purpose = "new_ticket" if case.assigned_to in (None, happened.agent_id) else "assignment"
+        if self._is_on(told, purpose):
+            data = {
+                "ticket": wording.private_ticket_data(self._config, case), "message": self._last_message(told),
+                "actor": happened.actor,
+            }  # fmt: skip
+            self._tell(told, purpose, self._who_answers(told.connection, case, told.agents()), data)
+
+    def _tell_of_refusal(self, told: _Told) -> None:
+        """The agent alone gets each wrong line, and his words to send again. There is no switch for it."""
+        happened, origin = told.happened, told.happened.origin
+        agents = [agent for agent in told.agents() if agent.id == happened.agent_id]
+        data = {
+            "ticket": wording.private_ticket_data(self._config, told.case),
+            "wrong": [{"line": one.line, "why": one.why, "right": one.right} for one in happened.wrong],
+            "lines": origin.email.reply_text[: wording.MAX_TOLD].splitlines() if origin else [],
+        }  # fmt: skip
+        self._tell(told, "command_error", agents, data)
 
     def _is_on(self, told: _Told, purpose: str) -> bool:
         if getattr(self._config.notify, purpose):

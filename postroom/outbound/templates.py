@@ -40,6 +40,13 @@ MESSAGE: Data = {
 }  # fmt: skip
 QUOTED: Data = {"author": "Ann", "date": "2026-11-24 12:00 UTC", "lines": ["It burns.", "", "Please help."]}
 AGENT: Data = {"name": "Bob Agent"}
+WRONG = [
+    {
+        "line": "#status gone",
+        "why": "'gone' is no status; there are: new, open",
+        "right": "#status STATUS, such as #status open",
+    },
+]
 
 # What a customer gets by itself holds nothing that a stranger wrote: neither subject nor name nor text.
 SAMPLES: dict[str, Data] = {
@@ -50,6 +57,7 @@ SAMPLES: dict[str, Data] = {
     "assignment": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "actor": "bob"},
     "customer_reply": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "is_stranger": True},
     "undeliverable": {"desk": DESK, "ticket": PRIVATE, "recipient": "ann@example.org", "purpose": "reply", "reason": "550 no"},
+    "command_error": {"desk": DESK, "ticket": PRIVATE, "wrong": WRONG, "lines": ["#status gone", "#tag fuse", "", "Hello Ann,"]},
 }  # fmt: skip
 
 

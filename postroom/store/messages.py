@@ -75,3 +75,8 @@ def move(connection: Connection, from_ticket: int, to_ticket: int) -> list[int]:
 def move_one(connection: Connection, id_: int, to_ticket: int) -> None:
     """Hand one message to another ticket."""
     connection.execute(update(Message).where(Message.id == id_).values(ticket_id=to_ticket))
+
+
+def set_flags(connection: Connection, id_: int, flags: Sequence[str]) -> None:
+    """Replace a message's flags."""
+    connection.execute(update(Message).where(Message.id == id_).values(flags=list(flags)))

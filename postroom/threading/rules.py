@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from postroom.parsers.parsed import ParsedEmail
 from postroom.threading.match import Finding, Index, Outcome, Question
+from postroom.threading.tokens import NO_TICKET
 
 MAX_ANSWERED = 150  # Message-IDs of one message that are looked up
 SUBJECT_DAYS = 14  # how long an unresolved ticket may be silent and still be found by its subject
@@ -15,6 +16,8 @@ SUBJECT_DAYS = 14  # how long an unresolved ticket may be silent and still be fo
 def reply_address(email: ParsedEmail, index: Index, question: Question) -> Finding:
     """Rule 1: it was sent to a signed address of ours. Whoever holds the address may use it."""
     for token in question.tokens:
+        if token.ticket == NO_TICKET:
+            continue
         ticket = index.by_number(token.ticket)
         evidence = {"ticket": token.ticket, "role": token.role.name.lower(), "agent": token.agent}
         if token.expired:
@@ -22,6 +25,10 @@ def reply_address(email: ParsedEmail, index: Index, question: Question) -> Findi
         if ticket is not None:
             why = f"sent to the signed address of ticket {token.ticket}, given to the {evidence['role']}"
             return Finding("reply-address", Outcome.HELD, why, evidence, (ticket,), token)
+    if any(token.ticket == NO_TICKET for token in question.tokens):
+        return _not(
+            "reply-address", "the signed address that it was sent to is an agent's own and belongs to no ticket"
+        )
     return _not("reply-address", "none of the addresses that it was sent to is a signed one")
 
 

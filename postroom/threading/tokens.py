@@ -24,6 +24,7 @@ DAY = 86_400  # seconds
 LAYOUT = struct.Struct(">BIHI")  # purpose and role, ticket number, day of expiry, agent or nonce
 DELIVERY = struct.Struct(">BQ")  # purpose, delivery key
 MAX_TOKEN = 64  # characters; longer ones are not decoded
+NO_TICKET = 0  # in an agent's own address, which belongs to no ticket; no ticket has this number
 
 
 class Purpose(IntEnum):
@@ -45,7 +46,7 @@ class Role(IntEnum):
 class ReplyToken:
     """What a signed reply address proves: its holder was given it for this ticket, in this role."""
 
-    ticket: int  # its number
+    ticket: int  # its number; NO_TICKET in an agent's own address
     role: Role
     agent: int | None  # the agent's id, for an agent's token
     expires: datetime
