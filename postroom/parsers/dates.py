@@ -61,11 +61,11 @@ def _spelled(text: str) -> datetime | None:
     for word in re.findall(r"\|\s*[+-]?|[^\W\d_]+|[+-]?\d+", rest.lower()):
         if word.isalpha():
             month = month or _MONTHS.get(word[:3], 0)
-        elif word.isdigit():
+        elif word.isdecimal():
             numbers.append(word)
         elif (
             word.startswith("-")
-            and word[1:].isdigit()
+            and word[1:].isdecimal()
             and len(word) <= 5
             and (len(numbers) < 2 and not after.strip().startswith(word))
         ):

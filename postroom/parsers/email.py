@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -25,7 +24,6 @@ HEADERS_KEPT = 1_000
 
 _Step = TypeVar("_Step")
 _NOT_KEPT = ("received", "dkim-signature", "arc-", "x-received", "domainkey-signature", "x-google-dkim-signature")
-_TRAILING_BLANKS = re.compile(rb"[ \t\r]+(?=\n)|[ \t\r\n]+\Z")
 
 
 def parse(raw: bytes) -> ParsedEmail:
@@ -171,5 +169,5 @@ def _digest(body: bytes) -> str:
     """Made equal: line ends, blanks at the ends of lines, empty lines at the end. Relays change these."""
     same = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if b" \n" in same or b"\t\n" in same:
-        same = re.sub(rb"(?<![ \t])[ \t]++(?=\n)", b"", same)
+        same = b"\n".join([line.rstrip(b" \t") for line in same.split(b"\n")])
     return hashlib.sha256(same.rstrip(b" \t\n")).hexdigest()
