@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom import config
-from postroom.cli import output
+from postroom.cli import agent_address, output
 from postroom.cli.opening import open_store
 from postroom.errors import ConfigError, UserError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 @click.group("agents")
 def command() -> None:
     """Who answers."""
+
+
+command.add_command(agent_address.address)
 
 
 @command.command("list")
@@ -36,7 +39,7 @@ def list_(config_path: str | None, everyone: bool, as_json: bool) -> None:
             output.print_json({**_as_object(row), "unresolvedTickets": tickets[row.id]})
         return
     output.print_table(
-        ("NAME", "ADDRESS", "CALLED", "QUEUES", "TICKETS>", "FROM"),
+        ("NAME", "ADDRESS~", "CALLED", "QUEUES", "TICKETS>", "FROM"),
         [
             (r.name, r.address, r.title, r.queues, tickets[r.id], r.source if r.active else f"{r.source}, removed")
             for r in rows
@@ -102,7 +105,7 @@ def remove(config_path: str | None, name: str, as_json: bool) -> None:
     else:
         click.echo(f"agent {row.name} is removed")
         if left:
-            click.echo(f"{left} unresolved tickets are still his: postroom tickets list --status open --assignee …")
+            click.echo(f"still his: {left} unresolved; see them with: postroom tickets list --assignee {row.name}")
 
 
 def _check(settings: config.Config, name: str, address: str, queues: tuple[str, ...]) -> str:

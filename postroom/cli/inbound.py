@@ -22,10 +22,11 @@ LIST_LIMIT = 100  # rows of a table; JSON has them all
 # how a step of a decision, and the outcome of a rule, read to a person
 STEPS = {
     "seen before": "Was it here before?", "classify": "What is it?", "author": "Who wrote it?", "ticket": "Which ticket?",
+    "route": "Where does its ticket go?",
     "place": "What became of it?", "settle": "What does it report?", "answer": "What do we answer?",
     "notify": "Which agents are told?", "command": "What does it order?",
 }  # fmt: skip
-GOOD, BAD = ("held", "enqueued"), ("refused", "suppressed")
+GOOD, BAD = ("held", "enqueued"), ("refused", "suppressed", "failed")
 OUTCOMES = {
     "refused": "it points to a ticket, but its author has no right to use that", "suppressed": "nothing is sent",
     "enqueued": "written to the outbox", "nothing": "there is nothing to do",
@@ -54,7 +55,7 @@ def list_(config_path: str | None, state: str | None, limit: int | None, as_json
             output.print_json(as_object(row, refs))
         return
     output.print_table(
-        ("ID>", "RECEIVED", "MAILBOX", "FROM", "STATE", "TICKET", "REASON"),
+        ("ID>", "RECEIVED", "MAILBOX", "FROM~", "STATE", "TICKET", "REASON"),
         [
             (
                 r.id,
@@ -166,9 +167,11 @@ def _explain(line: dict[str, Any]) -> None:
         mark = click.style("✓", fg="green", bold=True)
     else:
         mark = click.style("✗", fg="red") if outcome in BAD else click.style("·", dim=True)
-    click.echo(f"  {mark} {click.style(rule, bold=outcome in GOOD)}: {why or outcome}")
-    if outcome != "held":
-        click.echo(click.style(f"      {OUTCOMES.get(outcome, outcome)}", dim=True))
+    click.echo(
+        f"  {mark} {click.style(rule, bold=True) if outcome in GOOD else rule}: {why or OUTCOMES.get(outcome, outcome)}"
+    )
+    if outcome in OUTCOMES and why:
+        click.echo(click.style(f"      {OUTCOMES[outcome]}", dim=True))
     for key, value in (line.get("evidence") or {}).items():
         if value not in (None, "", [], {}):
             click.echo(click.style(f"      {output.one_line(key)}: {output.one_line(_evidence(value))}", dim=True))

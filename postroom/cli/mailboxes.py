@@ -28,7 +28,7 @@ def list_(config_path: str | None, as_json: bool) -> None:
             output.print_json(row)
         return
     output.print_table(
-        ("NAME", "ADDRESS", "QUEUE", "COMES BY", "LAST READ", "TROUBLE"),
+        ("NAME", "ADDRESS", "QUEUE", "COMES BY~", "LAST READ", "TROUBLE"),
         [
             (r["name"], [r["address"], *r["aliases"]], r["queue"], _by(r["imap"]), r["lastSuccessAt"], r["lastError"])
             for r in rows

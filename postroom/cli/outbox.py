@@ -46,7 +46,7 @@ def list_(config_path: str | None, state: str | None, ref: str | None, limit: in
             output.print_json(as_object(row, refs))
         return
     output.print_table(
-        ("ID>", "CREATED", "STATE", "PURPOSE", "RECIPIENT", "TICKET", "TRIES>", "SUBJECT OR REASON"),
+        ("ID>", "CREATED", "STATE", "PURPOSE", "RECIPIENT~", "TICKET", "TRIES>", "SUBJECT OR REASON"),
         [
             (
                 r.id,

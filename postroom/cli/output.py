@@ -17,6 +17,7 @@ import click
 # C0 and C1 (but not newline and tab), and what changes the direction of text (UAX #9)
 UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 WIDE = 100_000  # columns of a table that goes into a file or a pipe: nothing is cut there
+LONG = 26  # columns of a terminal, for an address
 NOTHING = "–"
 
 
@@ -30,7 +31,10 @@ def print_json(item: dict[str, Any]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
-    """A table for a person, or the words `nothing` where it would be empty. Columns that end in `>` are right-aligned."""
+    """A table for a person, or the words `nothing` where it would be empty.
+
+    A column whose name ends in `>` is right-aligned; on a terminal those in `~` are cut, and the last one is wrapped.
+    """
     cells = [[shown(cell) for cell in row] for row in rows]
     if not cells:
         click.echo(nothing)
@@ -42,14 +46,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], nothing: 
     terminal = sys.stdout.isatty()
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        right = column.endswith(">")
-        last = column == columns[-1]
+        last, right, long = column == columns[-1], column.endswith(">"), column.endswith("~")
         table.add_column(
-            column.rstrip(">"),
-            justify="right" if right else "left",
-            no_wrap=not last,
-            overflow="ellipsis" if not last else "fold",
-        )
+            column.rstrip(">~"), justify="right" if right else "left", no_wrap=not last,
+            overflow="fold" if last else "ellipsis", max_width=LONG if long and terminal else None,
+        )  # fmt: skip
     for row in cells:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     if terminal:

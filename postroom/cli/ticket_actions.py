@@ -63,11 +63,11 @@ def act(config_path: str | None, ref: str, actor: str | None, as_json: bool, wha
         click.echo(f"{whole.ticket.ref}: {done}, now {whole.ticket.status}")
 
 
-def find_agent(connection: Connection, who: str) -> Row[Any]:
-    """The active agent of that name or address; UserError where there is none."""
+def find_agent(connection: Connection, who: str, removed: bool = False) -> Row[Any]:
+    """The agent of that name or address, with `removed` also one who no longer answers; UserError where there is none."""
     from postroom.store import agents
 
-    row = agents.find(connection, who)
+    row = agents.find(connection, who, removed)
     if row is None:
         raise UserError(f"there is no agent {who}; `postroom agents list` shows those there are")
     return row

@@ -81,7 +81,8 @@ class Page:
     def _timeline(self) -> None:
         output.heading("Timeline")
         for event in self.whole.events:
-            what = output.one_line(f"{event.actor}  {event.event}  {in_words(event)}")
+            words = (event.actor, event.event.replace("_", " "), in_words(event))
+            what = "  ".join(output.one_line(word) for word in words)
             click.echo(f"{click.style(output.shown(event.at), dim=True)}  {what}".rstrip())
 
 

@@ -76,7 +76,7 @@ def list_(
             return
         rows = list(reports.find(connection, wanted, limit or LIST_LIMIT))
     output.print_table(
-        ("REF", "STATUS", "PRIORITY", "ASSIGNED TO", "UPDATED", "REQUESTER", "SUBJECT"),
+        ("REF", "STATUS", "PRIORITY", "ASSIGNED TO", "UPDATED", "REQUESTER~", "SUBJECT"),
         [(t.ref, t.status, t.priority, t.assignee, t.updated_at, t.requester, t.subject) for t in rows],
         "no tickets",
     )
@@ -91,7 +91,7 @@ def _filter(
     from postroom.store.reports import Filter
 
     unassigned = assignee == NOBODY
-    agent = None if assignee is None or unassigned else ticket_actions.find_agent(connection, assignee).id
+    agent = None if assignee is None or unassigned else ticket_actions.find_agent(connection, assignee, removed=True).id
     return Filter(statuses, agent, unassigned, requester, queue, since)
 
 

@@ -71,10 +71,10 @@ def everyone(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(select(Agent.__table__).order_by(Agent.name)).all()
 
 
-def find(connection: Connection, who: str) -> Row[Any] | None:
-    """The active agent of that name or address, in any case."""
-    either = (Agent.name == who.lower()) | (Agent.address == who.lower())
-    return connection.execute(select(Agent.__table__).where(either, Agent.active)).one_or_none()
+def find(connection: Connection, who: str, removed: bool = False) -> Row[Any] | None:
+    """The agent of that name or address, in any case; with `removed`, one who is no longer active, too."""
+    query = select(Agent.__table__).where((Agent.name == who.lower()) | (Agent.address == who.lower()))
+    return connection.execute(query if removed else query.where(Agent.active)).one_or_none()
 
 
 def names(connection: Connection) -> dict[int, str]:

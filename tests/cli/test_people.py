@@ -27,6 +27,7 @@ def test_an_agent_is_added_told_of_tickets_and_removed(desk):
     [gone] = desk("agents", "remove", "carl", "--json").objects
     assert (gone["active"], gone["unresolvedTickets"]) == (False, 1)
     assert names(desk) == ["ann", "bob"]
+    assert [t["ref"] for t in desk("tickets", "list", "--assignee", "carl", "--json").objects] == ["T-1001"]
     assert names(desk, "--all") == ["ann", "bob", "carl"]
     [back] = desk("agents", "add", "carl", "carl@example.com", "--json").objects
     assert back["id"] == carl["id"]
