@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,33 @@ class Store:
 
 def insert(connection: Connection, table: type[DeclarativeBase]) -> Any:
     """An INSERT of this database's dialect, for `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)
+    return _insert(connection.dialect.name, table)
+
+
+def insert_new(connection: Connection, table: type[DeclarativeBase]) -> Any:
+    """An INSERT that leaves rows which are there already as they are."""
+    return _insert_new(connection.dialect.name, table)
+
+
+def insert_one(connection: Connection, table: type[DeclarativeBase], values: dict[str, Any]) -> int:
+    """Insert a row; its id."""
+    return int(connection.execute(_insert_returning_id(connection.dialect.name, table), values).scalar_one())
+
+
+# Statements are made once: what SQLAlchemy works out about one it keeps with it, and the hot path runs on that.
+@cache
+def _insert(dialect: str, table: type[DeclarativeBase]) -> Any:
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+@cache
+def _insert_new(dialect: str, table: type[DeclarativeBase]) -> Any:
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _insert_returning_id(dialect: str, table: type[DeclarativeBase]) -> Any:
+    return _insert(dialect, table).returning(table.__table__.c.id)
 
 
 def _open(url: str, busy_seconds: float) -> Engine:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select, update
 
-from postroom.store.engine import insert
+from postroom.store.engine import insert, insert_new
 from postroom.store.tables import ImapMessage, MailboxState
 
 CHUNK = 400  # UIDs in one query; databases bound the number of parameters
@@ -44,13 +44,13 @@ def record(connection: Connection, folder: Folder, taken: Mapping[int, int], set
         for uid, inbound_id in taken.items()
     ]
     if rows:
-        connection.execute(insert(connection, ImapMessage).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, ImapMessage), rows)
 
 
 def refuse(connection: Connection, folder: Folder, uid: int, reason: str) -> None:
     """Note that a message stays on the server, and why."""
     row = {**_columns(folder), "uid": uid, "reason": reason, "settled": True}
-    connection.execute(insert(connection, ImapMessage).on_conflict_do_nothing(), [row])
+    connection.execute(insert_new(connection, ImapMessage), [row])
 
 
 def forget_refused(connection: Connection, account: str, name: str) -> None:

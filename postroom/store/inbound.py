@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, tuple_, update
 
-from postroom.store.engine import insert
+from postroom.store.engine import insert_new
 from postroom.store.tables import InboundEmail, RawMail
 
 SELECT_CHUNK = 400  # keys in one query; databases bound the number of parameters
@@ -65,7 +65,7 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
     twice, also by two daemons at once, is one row.
     """
     raws = {d.digest: {"digest": d.digest, "size": len(d.raw), "content": d.raw} for d in deliveries}
-    connection.execute(insert(connection, RawMail).on_conflict_do_nothing(), list(raws.values()))
+    connection.execute(insert_new(connection, RawMail), list(raws.values()))
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for d in deliveries:
         rows.setdefault(_key(d), {
@@ -73,7 +73,7 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
             "sender": d.sender, "peer": d.peer, "received_at": d.received_at, "archive": d.archive, "quiet": d.quiet,
             "state": "pending",
         })  # fmt: skip
-    statement = insert(connection, InboundEmail).on_conflict_do_nothing()
+    statement = insert_new(connection, InboundEmail)
     columns = (InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
     taken = connection.execute(statement.returning(*columns), list(rows.values()))
     new = {(mailbox, recipient, digest): id_ for id_, mailbox, recipient, digest in taken}

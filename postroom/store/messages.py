@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from postroom.store.engine import insert
+from postroom.store.engine import insert, insert_one
 from postroom.store.inbound import SELECT_CHUNK
 from postroom.store.tables import Attachment, Event, Message
 
@@ -21,7 +21,7 @@ _of_ticket = (
 
 def add(connection: Connection, values: dict[str, Any]) -> int:
     """Insert a message; its id. IntegrityError where its content key is known: the same mail came before."""
-    return int(connection.execute(insert(connection, Message).returning(Message.id), values).scalar_one())
+    return insert_one(connection, Message, values)
 
 
 def add_attachments(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

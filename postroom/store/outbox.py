@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, update
 
-from postroom.store.engine import insert
+from postroom.store.engine import insert, insert_new
 from postroom.store.tables import Delivery, Event, RawMail, ThreadRef
 
 IN_DOUBT = "in doubt after a crash: automatic mail is not sent twice"
@@ -78,13 +78,13 @@ def enqueue(connection: Connection, mails: Sequence[NewDelivery]) -> None:
     """Put mails into the outbox, index their Message-IDs for threading, and note them on their tickets."""
     raws = {m.digest: {"digest": m.digest, "size": len(m.raw), "content": m.raw} for m in mails if m.raw is not None}
     if raws:
-        connection.execute(insert(connection, RawMail).on_conflict_do_nothing(), list(raws.values()))
+        connection.execute(insert_new(connection, RawMail), list(raws.values()))
     connection.execute(insert(connection, Delivery), [_row(mail) for mail in mails])
     told = [m for m in mails if m.ticket_id is not None and m.suppressed is None]
     refs = {(m.email_message_id, m.ticket_id) for m in told if m.email_message_id}
     if refs:
         rows = [{"ref": ref, "ticket_id": ticket_id, "kind": "message"} for ref, ticket_id in sorted(refs)]
-        connection.execute(insert(connection, ThreadRef).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, ThreadRef), rows)
     if told:
         connection.execute(insert(connection, Event), [_enqueued(mail) for mail in told])
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from postroom.store import tickets
-from postroom.store.engine import insert
+from postroom.store.engine import insert, insert_new
 from postroom.store.tables import MAX_MESSAGE_ID, Participant, ThreadRef, Ticket
 
 MAX_REFS = 200  # Message-IDs of one message that are looked up or indexed: the root and the newest
@@ -80,18 +82,26 @@ def agree(connection: Connection, ticket_id: int, address: str) -> None:
 def add_refs(connection: Connection, ticket_id: int, own: str | None, named: Iterable[str]) -> None:
     """Index a message: the Message-ID that it bears, and those that it names."""
     rows = [{"ref": ref, "ticket_id": ticket_id, "kind": "reference"} for ref in bounded(list(named)) if ref != own]
-    if rows:
-        connection.execute(insert(connection, ThreadRef).on_conflict_do_nothing(), rows)
     if own and len(own) <= MAX_MESSAGE_ID:
-        borne = insert(connection, ThreadRef).values(ref=own, ticket_id=ticket_id, kind="message")
-        connection.execute(borne.on_conflict_do_update(index_elements=["ref", "ticket_id"], set_={"kind": "message"}))
+        rows.append({"ref": own, "ticket_id": ticket_id, "kind": "message"})
+    if rows:
+        connection.execute(_index(connection.dialect.name), rows)
+
+
+@cache
+def _index(dialect: str) -> Any:
+    """Who is named already and turns out to be one of the ticket's messages becomes one."""
+    inserted = (sqlite if dialect == "sqlite" else postgresql).insert(ThreadRef)
+    return inserted.on_conflict_do_update(
+        index_elements=["ref", "ticket_id"], set_={"kind": "message"}, where=inserted.excluded.kind == "message"
+    )
 
 
 def add_participants(connection: Connection, ticket_id: int, people: Sequence[dict[str, Any]]) -> None:
     """Add participants (`address`, `name`, `role`, `agreed`, `created_at`); who is one already stays as he is."""
     if people:
         rows = [{"ticket_id": ticket_id, **person} for person in people]
-        connection.execute(insert(connection, Participant).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, Participant), rows)
 
 
 def participants(connection: Connection, ticket_id: int) -> Sequence[Any]:
@@ -109,7 +119,7 @@ def move(connection: Connection, from_ticket: int, to_ticket: int) -> None:
         rows = connection.execute(select(table.__table__).where(table.ticket_id == from_ticket)).mappings().all()
         moved = [{"ticket_id": to_ticket, **{c: row[c] for c in columns}} for row in rows]
         if moved:
-            connection.execute(insert(connection, table).on_conflict_do_nothing(), moved)
+            connection.execute(insert_new(connection, table), moved)
     connection.execute(update(Participant).where(Participant.ticket_id == to_ticket, Participant.role == "requester",
                        Participant.address != select(Ticket.requester).where(Ticket.id == to_ticket).scalar_subquery())
                        .values(role="participant"))  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from postroom.store.engine import insert
+from postroom.store.engine import insert, insert_new, insert_one
 from postroom.store.tables import Sequence as SequenceTable
 from postroom.store.tables import Ticket, TicketLink
 
@@ -39,7 +39,7 @@ def next_number(connection: Connection, first: int) -> int:
 
 def add(connection: Connection, values: dict[str, Any]) -> int:
     """Insert a ticket; its id."""
-    return int(connection.execute(insert(connection, Ticket).returning(Ticket.id), values).scalar_one())
+    return insert_one(connection, Ticket, values)
 
 
 def get(connection: Connection, id_: int) -> Row[Any] | None:
@@ -75,7 +75,7 @@ def link(connection: Connection, id_: int, others: Sequence[int], kind: str, rea
     """Link a ticket to others, once."""
     rows = [{"ticket_id": id_, "other_id": other, "kind": kind, "reason": reason} for other in others if other != id_]
     if rows:
-        connection.execute(insert(connection, TicketLink).on_conflict_do_nothing(), rows)
+        connection.execute(insert_new(connection, TicketLink), rows)
 
 
 def links(connection: Connection, id_: int) -> list[tuple[str, str, str]]:
