@@ -23,6 +23,9 @@ _TOKEN = re.compile(
     r"""|(?P<special>[<>,;:(])|(?P<word>[^\s"<>,;:(\[]++)|(?P<other>.)""",
     re.DOTALL,
 )
+_SIMPLE = re.compile(
+    r"""(?:"([^"\\<>]*+)" ?|([^"<>,;:()\[\]\\@]*+))<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-]++@[A-Za-z0-9.\-]++)>"""
+)
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]"
@@ -40,7 +43,17 @@ def read_addresses(value: bytes, *, hint: str | None = None) -> list[Address]:
     """The mailboxes of an address header, groups opened, in their order; `value` as it stands in the mail."""
     if len(value) > headers.STRUCTURED_OCTETS:
         value = value[: value.rfind(b",", 0, headers.STRUCTURED_OCTETS) + 1]  # never a half of an address
-    return _Reader(headers.read_raw(headers.unfold(value), hint=hint)).read()
+    text = headers.read_raw(headers.unfold(value), hint=hint)
+    return _read_simple(text) or _Reader(text).read()
+
+
+def _read_simple(text: str) -> list[Address] | None:
+    """One mailbox in the form that nearly all have, read without the grammar; None for any other."""
+    simple = _SIMPLE.fullmatch(text)
+    address = None if simple is None else addr_spec(simple[3])
+    if simple is None or address is None:
+        return None
+    return [Address(_name(simple[1] or simple[2] or ""), address)]
 
 
 def read_address_text(text: str) -> list[Address]:

@@ -148,13 +148,18 @@ class _Reading:
             return None
         message = part.children[0]
         senders = read_addresses(message.raw_header("from") or b"", hint=message.hint)
+        tree = mime.Tree(message)
+        bodies = read_bodies(tree)
+        id_ = message.raw_header("message-id")
         return Forwarded(
             sender=senders[0] if senders else None,
             to=tuple(read_addresses(message.raw_header("to") or b"", hint=message.hint)),
             cc=tuple(read_addresses(message.raw_header("cc") or b"", hint=message.hint)),
             date=message.header("date"),
             subject=message.header("subject") or "",
-            text=read_bodies(mime.Tree(message)).text,
+            text=bodies.text,
+            message_id=None if id_ is None else read_message_id(id_),
+            attachments=list_attachments(tree, bodies),
         )
 
     def _note_limits(self, bodies: Bodies) -> None:

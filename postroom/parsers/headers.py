@@ -30,7 +30,15 @@ def unfold(value: bytes) -> bytes:
 
 def decode(value: bytes, *, hint: str | None = None) -> str:
     """An unstructured header as one line of text (RFC 2047 §5 (1)). `hint`: the charset of the rest of the mail."""
-    return one_line(decode_words(read_raw(unfold(value[:STRUCTURED_OCTETS]), hint=hint)))
+    value = unfold(value[:STRUCTURED_OCTETS])
+    if (
+        value.isascii()
+        and b"=?" not in value
+        and b"\x1b" not in value
+        and (text := value.decode("ascii")).isprintable()
+    ):
+        return text  # nearly every header
+    return one_line(decode_words(read_raw(value, hint=hint)))
 
 
 def read_raw(value: bytes, *, hint: str | None = None) -> str:

@@ -50,7 +50,7 @@ _STYLES = frozenset({
 _SCHEMES = frozenset({"http", "https", "mailto", "tel", "sip", "cid", "data"})
 _ANY_TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]{0,99}+)[^<>]*+")
 _PICTURE = re.compile(r"cid:|data:image/(?:png|gif|jpe?g|webp|bmp);base64,", re.IGNORECASE)
-_REMOTE = re.compile(r'(<img (?:[^>"]*+"[^"]*+")*?[^>"]*?)\bsrc="(?=https?:)', re.IGNORECASE)
+_REMOTE = re.compile(r'(<img (?:[^>"]*+"[^"]*+")*?[^>"]*?)\bsrc="(?=[hH][tT][tT][pP][sS]?:)')  # as nh3 writes it
 _UNCLOSED = frozenset(
     {"p", "li", "td", "th", "tr", "dd", "dt", "option", "tbody", "thead", "tfoot", "colgroup", "html", "body", "head"}
 )
