@@ -19,7 +19,7 @@ def is_device_line(seen: str) -> bool:
     line = plain(seen)
     if not line or len(line) > _MAX_DEVICE + 400:
         return False
-    line = _LINK.sub("", line).strip(" -–—_*[]()<>!|")
+    line = (_LINK.sub("", line) if "<" in line or "http" in line else line).strip(" -–—_*[]()<>!|")
     if not 6 <= len(line) <= _MAX_DEVICE or len(line.split()) > _MAX_DEVICE_WORDS:
         return False
     folded = fold(line)

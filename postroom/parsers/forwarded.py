@@ -45,17 +45,24 @@ class _Start:
 def read_forwarded(text: str, subject: str = "") -> Forwarded | None:
     """The message that a text hands on inline, or None. `subject` is the mail's own, for what its prefix says."""
     lines = split_lines(text)
+    says_forward = has_forward_prefix(subject)
+    if not says_forward and not any(map(_announces_forward, lines[:MAX_LINES])):
+        return None
     depths: list[int] = []
     views: list[str] = []
     for line in lines[:MAX_LINES]:
         depth, bare = unquote(view(line))
         depths.append(depth)
         views.append(bare)
-    says_forward = has_forward_prefix(subject)
-    if not says_forward and not any(read_separator(one) is Separator.FORWARDED for one in views):
-        return None
     start = _find_start(views, depths, says_forward=says_forward)
     return None if start is None else _read(lines, start)
+
+
+def _announces_forward(line: str) -> bool:
+    last = line.rstrip(" \t*_")[-1:]
+    if last.isalnum() or last in ".,?!":
+        return False  # nearly every line: a separator ends in dashes or a colon
+    return read_separator(unquote(view(line))[1]) is Separator.FORWARDED
 
 
 def _find_start(views: Sequence[str], depths: Sequence[int], *, says_forward: bool) -> _Start | None:

@@ -177,9 +177,7 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
 
 def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
     """The heading of Lotus Notes: name, date, then "To", "cc" and "Subject" with their values beside or below them."""
-    if len(views[start]) > _MAX_NOTES_SENDER or not any(
-        len(line) <= _MAX_NOTES_SENDER and _DATE_LIKE.search(line) for line in views[start + 1 : start + 4]
-    ):
+    if len(views[start]) > _MAX_NOTES_SENDER or not any(map(_is_short_date, views[start + 1 : start + 4])):
         return None
     lines = [plain(line) for line in views[start : start + _MAX_NOTES_LINES]]
     date_line = next((n for n, line in enumerate(lines[:5]) if _DATE_LIKE.search(line)), None)
@@ -205,6 +203,11 @@ def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
     if not {"to", "cc", "subject"} <= values.keys():
         return None
     return HeaderBlock(start, start + end, values)
+
+
+@lru_cache(maxsize=4096)  # asked of each line for the three above it
+def _is_short_date(line: str) -> bool:
+    return len(line) <= _MAX_NOTES_SENDER and _DATE_LIKE.search(line) is not None
 
 
 def _notes_field(line: str) -> tuple[str, str] | None:

@@ -78,7 +78,13 @@ def _ends_sentence(line: str) -> bool:
 
 
 def _may_end(seen: str) -> bool:
-    return "@" in seen or seen.endswith("--") or ":>" in seen or ": >" in seen or _END.sub("", seen[-40:]).endswith(":")
+    return (
+        "@" in seen
+        or seen.endswith("--")
+        or ":>" in seen
+        or ": >" in seen
+        or (":" in seen[-40:] and _END.sub("", seen[-40:]).endswith(":"))
+    )
 
 
 def _ending(seen: str) -> tuple[str | None, bool]:

@@ -19,6 +19,8 @@ _ENDINGS = "-–—‐=_─━#~:：+*"
 _TOBIT = re.compile(r"original message processed by david|originalnachricht verarbeitet von david")
 _MARKER_SIGNS = re.compile(r"##-|-##|#{3,}|-{2,}|={2,}|[=-]{3,}|_{3,}|—|–{2}|\*{3,}|>{3,}|\^|↑|\[|\+{3,}|~{3,}")
 
+_MARKER_CHARACTER = re.compile(r"[#=_—*>^↑\[+~]|--|––")  # one of the signs' first: a look that is ten times as fast
+
 
 class Separator(Enum):
     """What a separator line announces."""
@@ -78,7 +80,7 @@ def _forwarded_by(phrase: str) -> Separator | None:
 
 
 def _is_marker(line: str) -> bool:
-    if len(line) > _MAX_LENGTH or not _MARKER_SIGNS.search(line):
+    if len(line) > _MAX_LENGTH or not _MARKER_CHARACTER.search(line) or not _MARKER_SIGNS.search(line):
         return False
     return pattern("above").search(fold(line)) is not None
 
