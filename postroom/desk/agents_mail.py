@@ -116,8 +116,9 @@ def _customer_of(desk: Desk, incoming: Incoming) -> Words | None:
         return None
     # who gets our answer did not get the agent's mail: its Message-ID would mean nothing to him
     return Words(
-        forwarded.sender.name, address, forwarded.subject or incoming.email.subject, forwarded.text.strip(), None, ()
-    )
+        forwarded.sender.name, address, forwarded.subject or incoming.email.subject, forwarded.text.strip(),
+        forwarded.message_id, (), (*incoming.email.attachments, *forwarded.attachments),
+    )  # fmt: skip
 
 
 def _request(email: ParsedEmail) -> Reading:

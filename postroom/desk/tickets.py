@@ -19,7 +19,7 @@ from postroom.desk import workflow
 from postroom.desk.author import Agent, Author, Standing
 from postroom.desk.happened import NEWCOMER, Happened, Origin, What
 from postroom.desk.mailboxes import Mailboxes
-from postroom.parsers.parsed import Address, Kind, ParsedEmail
+from postroom.parsers.parsed import Address, Attachment, Kind, ParsedEmail
 from postroom.parsers.subjects import normalise_subject
 from postroom.store import messages, thread_index, tickets
 
@@ -65,6 +65,7 @@ class Words:
     text: str
     message_id: str | None
     references: Sequence[str]
+    files: Sequence[Attachment] = ()
 
     @classmethod
     def of(cls, incoming: Incoming, text: str | None = None) -> Words:
@@ -72,7 +73,9 @@ class Words:
         email, author = incoming.email, incoming.author
         references = thread_index.bounded([*email.references, *email.in_reply_to])
         text = words_of(email) if text is None else text
-        return cls(author.name, author.address, email.subject, text, incoming.message_id, references)
+        return cls(
+            author.name, author.address, email.subject, text, incoming.message_id, references, email.attachments
+        )  # fmt: skip
 
 
 def message_id_of(email: ParsedEmail, digest: str) -> str:
@@ -110,6 +113,7 @@ def open_for(connection: Connection, desk: Desk, incoming: Incoming, customer: W
     message_id = _store(connection, desk, incoming, ticket_id, "user", "public", joins=False, words=customer)
     references = thread_index.bounded([*incoming.email.references, *incoming.email.in_reply_to])
     thread_index.add_refs(connection, ticket_id, incoming.message_id, references)
+    thread_index.add_refs(connection, ticket_id, customer.message_id, ())
     people = [(customer.address, customer.name, "requester"), (agent.address, agent.title, "agent")]
     thread_index.add_participants(connection, ticket_id, [
         {"address": address, "name": name, "role": role, "agreed": True, "created_at": incoming.now}
@@ -133,7 +137,7 @@ def _new_ticket(
         "ticket_type": settings.default_type, "priority": settings.default_priority, "source": "email",
         "submitter_name": words.name, "submitter_email": words.address,
         "contact_name": words.name or None, "contact_email": words.address or None, "requester": words.address,
-        "email_message_id": incoming.message_id, "email_thread_id": thread_id(incoming.email, incoming.message_id),
+        "email_message_id": incoming.message_id, "email_thread_id": thread_id(incoming.email, words.message_id or incoming.message_id),
         "mailbox": incoming.origin.mailbox, "queue": desk.config.mailbox[incoming.origin.mailbox].queue,
         "status": workflow.NEW, "assigned_to": assigned_to, "created_at": created, "updated_at": created,
     })  # fmt: skip
@@ -228,7 +232,7 @@ def _store(
     messages.add_attachments(connection, [
         {"message_id": id_, "part": a.part, "filename": a.filename, "content_type": a.content_type, "size": a.size,
          "sha256": a.sha256, "inline": a.inline, "content_id": a.content_id}
-        for a in email.attachments
+        for a in words.files
     ])  # fmt: skip
     if joins:
         thread_index.add_refs(connection, ticket_id, incoming.message_id, words.references)

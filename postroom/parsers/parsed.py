@@ -80,6 +80,8 @@ class Forwarded:
     date: str | None = None  # as written
     subject: str = ""
     text: str = ""
+    message_id: str | None = None  # where it is attached; who forwards inline hands on none
+    attachments: tuple[Attachment, ...] = ()  # of an attached message; those of an inline one are the mail's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from peers.house import ANN, BOB, CONFIG, SUPPORT, answer, mail, open_test_house
 
 from postroom.daemon.house import now
 from postroom.outbound.addresses import reply_address
+from postroom.parsers.attachments import read_part
 from postroom.store import inbound, messages
 from postroom.threading.tokens import NO_TICKET, Role
 
@@ -510,8 +511,11 @@ def test_a_wrong_command_in_a_forward_opens_the_ticket_and_does_no_more(desk, li
     assert to_customers(desk) == []
 
 
-def test_a_message_that_is_attached_opens_a_ticket_for_its_sender(desk):
-    inner = message_from_bytes(mail(text="Hi Ann,\n\nit burns.\n", to=ANN), policy=SMTP)
+def test_a_message_that_is_attached_opens_a_ticket_for_its_sender_with_its_files(desk):
+    inner = message_from_bytes(
+        mail(text="Hi Ann,\n\nit burns.\n", to=ANN, Message_ID="<cy1@customer.example>"), policy=SMTP
+    )
+    inner.add_attachment(b"%PDF-1.4\n", maintype="application", subtype="pdf", filename="plan.pdf")
     to = own_address(desk)
     outer = message_from_bytes(
         mail("Ann Agent <ann@example.com>", to, "Fwd: Printer on fire", "See this.\n"), policy=SMTP
@@ -521,7 +525,14 @@ def test_a_message_that_is_attached_opens_a_ticket_for_its_sender(desk):
     asked, note = desk.conversation(settled.ticket_id)
     assert (asked.author_address, asked.text, note.text) == (CY, "Hi Ann,\n\nit burns.", "See this.")
     with desk.store.read() as connection:
-        assert [a.content_type for a in messages.attachments(connection, [asked.id])] == ["message/rfc822"]
+        files = messages.attachments(connection, [asked.id])
+        raw = inbound.raw(connection, settled.id)
+    assert [a.filename for a in files] == ["Printer on fire.eml", "plan.pdf"]
+    assert read_part(raw, files[1].part) == b"%PDF-1.4\n"
+    order(desk, "Hello Cy.\n")
+    assert desk.sent("reply", CY).in_reply_to == ("cy1@customer.example",)
+    again = desk.take(mail(In_Reply_To="<cy1@customer.example>", text="By the way.\n"))
+    assert again.ticket_id == settled.ticket_id
 
 
 def test_a_mail_to_his_own_address_that_is_no_forward_is_the_agents_ticket(desk):
