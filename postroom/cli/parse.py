@@ -36,7 +36,7 @@ def command(files: tuple[str, ...], *, as_json: bool, mode: str | None) -> int:
         else:
             if index:
                 print()
-            _print(email, name if len(files) > 1 else None)
+            _print(email, name if len(files) > 1 else None, raw if mode is None else b"")
     return status
 
 
@@ -111,7 +111,7 @@ def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _print(email: ParsedEmail, name: str | None) -> None:
+def _print(email: ParsedEmail, name: str | None, raw: bytes) -> None:
     """For a person: what a mail program would show, and what we make of it."""
     if name is not None:
         print(f"== {_plain(name)} ==")
@@ -137,12 +137,21 @@ def _print(email: ParsedEmail, name: str | None) -> None:
         print(
             f"{'Attachment:':12} {_plain(attachment.filename)}  {attachment.content_type}, {attachment.size} octets{', inline' if attachment.inline else ''}"
         )
+    _print_route(raw)
     for defect in email.defects:
         print(f"{'Defect:':12} {_plain(defect)}")
     for title, text in (("", email.reply_text), ("signature", email.signature), ("quoted", email.quoted_text)):
         if text:
             print(f"\n--- {title} ---\n" if title else "")
             print(_plain(text, keep="\n\t"))
+
+
+def _print_route(raw: bytes) -> None:
+    from postroom.parsers.route import read_route
+
+    for hop in read_route(raw):
+        at = hop.at.strftime("%Y-%m-%d %H:%M:%S") if hop.at else "?"
+        print(f"{'Hop:':12} {at}  {hop.delay:+.0f} s  {_plain(hop.sender) or '?'} -> {_plain(hop.by) or '?'}")
 
 
 def _shown(found: tuple[Address, ...]) -> str:
