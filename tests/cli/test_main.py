@@ -43,7 +43,7 @@ def test_every_command_of_the_interface_is_there():
         *(f"tickets {verb}" for verb in ["list", "show", "export", "assign", "status", "note", "reply", "merge", "split", "tag"]),
         *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain"]),
         *(f"outbox {verb}" for verb in ["list", "show", "retry", "cancel"]),
-        *(f"agents {verb}" for verb in ["list", "add", "remove"]), "mailboxes list",
+        *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), "mailboxes list",
     }  # fmt: skip
 
 
