@@ -9,7 +9,7 @@ DEV_READY := $(VENV)/.ready-to-develop
 JOBS ?= 2
 EXAMPLES ?= 5000
 SOURCES := postroom tests bench
-BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py
+BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py bench/parse.py
 
 .PHONY: help demo run test check format bench fuzz clean
 
