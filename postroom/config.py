@@ -7,6 +7,7 @@ Secrets are never in this file: they are named here and read by `read_secret()` 
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import math
 import os
@@ -176,6 +177,14 @@ class Templates(Section, frozen=True, kw_only=True):
     language: Literal["en", "de"] = "en"
 
 
+class Authentication(Section, frozen=True, kw_only=True):
+    """`[authentication]`: our own check of who sent a mail (DMARC, by SPF and DKIM)."""
+
+    check: Literal["off", "smtp"] = "off"  # "off": on the defaults nothing leaves the machine, questions neither
+    resolver: str = ""  # "" is the machine's own
+    timeout_seconds: float = 5
+
+
 class Processing(Section, frozen=True, kw_only=True):
     """`[processing]`: how mail becomes tickets."""
 
@@ -210,6 +219,7 @@ class Config(Section, frozen=True, kw_only=True):
     notify: Notify = Notify()
     answers: Answers = Answers()
     templates: Templates = Templates()
+    authentication: Authentication = Authentication()
     processing: Processing = Processing()
     keys: Keys = Keys()
     log: Log = Log()
@@ -269,7 +279,7 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
 
 SECTIONS: dict[str, type[Section]] = {
     "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
-    "templates": Templates, "processing": Processing, "keys": Keys, "log": Log,
+    "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
 }  # fmt: skip
 NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox}
 
@@ -358,7 +368,7 @@ def _check(config: Config) -> None:
             raise ConfigError(f"agent.{name}.address: {who.address} is agent.{agents[key]}'s already")
         agents[key] = name
     _check_smarthost(config.outgoing.smtp, "outgoing.smtp")
-    for section in ("smtp", "outgoing", "processing", "answers", "keys", "tickets"):
+    for section in ("smtp", "outgoing", "authentication", "processing", "answers", "keys", "tickets"):
         _check_numbers(getattr(config, section), section)
     if config.smtp.tls != "off" and not config.smtp.tls_certificate:
         raise ConfigError("smtp.tls_certificate: is missing, and smtp.tls needs one")
@@ -370,6 +380,7 @@ def _check(config: Config) -> None:
             raise ConfigError(f"tickets.{key}: {_shown(value)} is none of {', '.join(map(_shown, allowed))}")
     for listen in config.smtp.listen:
         split_listen(listen)
+    _check_resolver(config.authentication.resolver)
 
 
 LOCAL_PART_MAX = 19  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
@@ -445,6 +456,25 @@ def split_listen(listen: str) -> tuple[str, int]:
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ConfigError(f"smtp.listen: {listen!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def split_resolver(server: str) -> tuple[str, int]:
+    """Address and port of `authentication.resolver`: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::1`, `[2001:db8::1]:5353`."""
+    host, colon, port = server.rpartition(":")
+    if colon and (server.startswith("[") or server.count(":") == 1):
+        return host.strip("[]"), int(port) if port.isascii() and port.isdigit() else 0
+    return server.strip("[]"), 53
+
+
+def _check_resolver(server: str) -> None:
+    host, port = split_resolver(server)
+    try:
+        if server:
+            ipaddress.ip_address(host)
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:
+        raise ConfigError(f"authentication.resolver: {server!r} is not an address such as 127.0.0.1 or 127.0.0.1:5353")
 
 
 def read_secret(config: Config, path: str, peer: Imap | SmartHost, environ: Mapping[str, str] | None = None) -> str:

@@ -12,7 +12,7 @@ import secrets
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from postroom.config import Config
 from postroom.daemon.receive import Reception, Settled, receive
 from postroom.daemon.workers import Broken, Workers
+from postroom.desk.authentication import Authentication
 from postroom.errors import TemporaryFailure
 from postroom.parsers.parsed import ParsedEmail
 from postroom.store import inbound
@@ -37,7 +38,9 @@ IDLE_SECONDS = 5.0  # how often it looks for mail whose time has come, though no
 BACKOFF_SECONDS = 5.0  # after trouble with the database
 
 log = structlog.get_logger("process")
-Batch = list[tuple[Claimed, ParsedEmail | Broken]]
+Checked = Authentication | None
+Batch = list[tuple[Claimed, ParsedEmail | Broken, Checked]]
+Check = Callable[[Sequence[tuple[Claimed, ParsedEmail | Broken]]], Sequence[Checked]]
 
 
 class Processor:
@@ -45,11 +48,14 @@ class Processor:
 
     def __init__(
         self, config: Config, store: Store, workers: Workers, reception: Callable[[Connection], Reception],
-        clock: Callable[[], datetime], on_enqueued: Callable[[], None] = lambda: None,
+        clock: Callable[[], datetime], on_enqueued: Callable[[], None] = lambda: None, check: Check | None = None,
     ) -> None:  # fmt: skip
-        """`reception` is asked once for each batch; `on_enqueued` is called when there may be mail to send."""
+        """`reception` is asked once for each batch; `on_enqueued` is called when there may be mail to send.
+
+        `check` says of each message of a batch what vouches for its sender, outside of any transaction.
+        """
         self._config, self._store, self._workers, self._reception = config, store, workers, reception
-        self._clock, self._on_enqueued = clock, on_enqueued
+        self._clock, self._on_enqueued, self._check = clock, on_enqueued, check
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._awake, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -119,7 +125,9 @@ class Processor:
             return []
         with self._store.write() as connection:
             claimed = inbound.claim(connection, self._name, self._clock(), LEASE, self._config.processing.batch)
-        return list(zip(claimed, self._workers.parse_all([c.raw for c in claimed]), strict=True))
+        parsed = list(zip(claimed, self._workers.parse_all([c.raw for c in claimed]), strict=True))
+        checked = self._check(parsed) if self._check else [None] * len(parsed)
+        return [(one, email, found) for (one, email), found in zip(parsed, checked, strict=True)]
 
     def _apply(self, batch: Batch) -> Counter[str]:
         """Write the effects of a batch in one transaction."""
@@ -127,12 +135,12 @@ class Processor:
         counts: Counter[str] = Counter()
         with self._store.write() as connection:
             reception = self._reception(connection)
-            for claimed, parsed in batch:
+            for claimed, parsed, checked in batch:
                 if claimed.attempts > CLAIMS_MAX:
                     self._quarantine(connection, claimed, f"taken {claimed.attempts} times without an end", counts)
                 elif isinstance(parsed, Broken):
                     self._fail(connection, claimed, parsed.reason, counts)
-                elif (one := self._receive(connection, reception, claimed, parsed, counts)) is not None:
+                elif (one := self._receive(connection, reception, claimed, parsed, checked, counts)) is not None:
                     settled.append(one)
             inbound.settle(connection, [one.row(self._clock()) for one in settled])
         for one in settled:
@@ -141,12 +149,13 @@ class Processor:
         return counts
 
     def _receive(
-        self, connection: Connection, reception: Reception, claimed: Claimed, parsed: ParsedEmail, counts: Counter[str]
-    ) -> Settled | None:
+        self, connection: Connection, reception: Reception, claimed: Claimed, parsed: ParsedEmail, checked: Checked,
+        counts: Counter[str],
+    ) -> Settled | None:  # fmt: skip
         """One message in its own savepoint: whatever it breaks, the rest of the batch flows on."""
         try:
             with connection.begin_nested():
-                return receive(connection, reception, claimed, parsed, self._clock())
+                return receive(connection, reception, claimed, parsed, self._clock(), checked)
         except IntegrityError as error:
             # another daemon was faster with a copy of the same mail: next time it is seen as a duplicate
             self._fail(connection, claimed, f"lost a race: {str(error.orig).strip()[:200]}", counts)

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from postroom.desk import tickets
-from postroom.desk.authentication import authenticated
+from postroom.desk.authentication import Authentication, authenticated
 from postroom.desk.author import Author, Standing, identify
 from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
@@ -69,10 +69,14 @@ class Settled:
 
 
 def receive(
-    connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime
-) -> Settled:
-    """Give one message its whole effect, on `connection`; says what became of it and why."""
-    receiving = _Receiving(connection, reception, delivery, email, now)
+    connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime,
+    checked: Authentication | None = None,
+) -> Settled:  # fmt: skip
+    """Give one message its whole effect, on `connection`; says what became of it and why.
+
+    `checked` is what our own check found about its sender, where there was one.
+    """
+    receiving = _Receiving(connection, reception, delivery, email, now, checked)
     if receiving.seen_before():
         return receiving.settled
     receiving.classify()
@@ -86,8 +90,10 @@ class _Receiving:
     """One message on its way: the steps of `receive`, in their order."""
 
     def __init__(
-        self, connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime
-    ) -> None:
+        self, connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime,
+        checked: Authentication | None,
+    ) -> None:  # fmt: skip
+        self.checked = checked
         self.connection, self.reception, self.delivery, self.email, self.now = (
             connection,
             reception,
@@ -121,9 +127,9 @@ class _Receiving:
         """Say who wrote it, and put the question for its ticket."""
         desk, signer, delivery = self.reception.desk, self.reception.signer, self.delivery
         mailbox = desk.config.mailbox[delivery.mailbox]
-        proven = authenticated(self.email, mailbox.authserv_id)
+        proven, must = self._authenticate(mailbox.authserv_id)
         tokens = read_tokens(self.email, delivery.recipient, self._tag_of, signer, self.now)
-        author = identify(self.email, tokens, desk.agents, proven, bool(mailbox.authserv_id), mailbox.trust_reply_to)
+        author = identify(self.email, tokens, desk.agents, proven, must, mailbox.trust_reply_to)
         self.settled.note("author", author.standing, "held", author.why, address=author.address, authenticated=proven)
         tokens = best_first(tokens, author.agent.id if author.agent else None)
         question = ask(
@@ -135,6 +141,19 @@ class _Receiving:
             delivery.archive, self.now, _is_personal(tokens, author),
         )  # fmt: skip
         return incoming, question
+
+    def _authenticate(self, authserv_id: str) -> tuple[bool | None, bool]:
+        """Whether From's domain is proven, and whether an agent's has to be; our own check is the second choice."""
+        proven = authenticated(self.email, authserv_id)
+        if proven is not None or self.delivery.archive:
+            return proven, bool(authserv_id)
+        ours = self.reception.desk.config.authentication.check == "smtp" and self.delivery.source == "smtp"
+        checked = self.checked if ours else None
+        if checked is None:
+            return None, bool(authserv_id) or ours
+        outcome = {True: "held", False: "failed", None: "unknown"}[checked.verdict]
+        self.settled.note("author", "dmarc", outcome, checked.why, **checked.evidence)
+        return checked.verdict, bool(authserv_id) or checked.must_pass
 
     def _tag_of(self, address: str) -> str | None:
         served = self.reception.desk.mailboxes.find(address)

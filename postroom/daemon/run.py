@@ -14,6 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from random import SystemRandom
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -33,6 +34,9 @@ from postroom.errors import ConfigError, TemporaryFailure
 from postroom.outbound.courier import Courier
 from postroom.store import inbound, migrate
 from postroom.store.engine import Store
+
+if TYPE_CHECKING:
+    from postroom.daemon.checking import Checker
 
 DOORS_SECONDS = 10.0  # for open sessions and watchers to end
 WORK_SECONDS = 20.0  # for a batch or a delivery at hand to end
@@ -107,7 +111,9 @@ class Daemon:
             config, store, secrets.get("outgoing.smtp", ""), now, SystemRandom(), structlog.get_logger("courier"),
             notifier=house.notifier, failpoint=failpoint,
         )  # fmt: skip
-        self._processor = Processor(config, store, workers, house.reception, now, self._courier.wake)
+        self._checker = _open_checker(config, workers)
+        check = self._checker.check_all if self._checker else None
+        self._processor = Processor(config, store, workers, house.reception, now, self._courier.wake, check)
         self._intake = Intake(store, self._processor.wake)
         self._smtp = SmtpServer(config, store, self._intake)
         self._watchers: dict[str, Watcher] = {}
@@ -163,10 +169,22 @@ class Daemon:
         )
         await asyncio.to_thread(self._intake.stop, COMMIT_SECONDS)
         await working
+        if self._checker:
+            self._checker.close()
         for late in self._kept:
             late.cancel()
         if self._is_ready:
             log.info("stopped")
+
+
+def _open_checker(config: Config, workers: Workers) -> Checker | None:
+    """What checks the senders of mail, where that is configured. Raises ConfigError where there is no DNS to ask."""
+    if config.authentication.check == "off":
+        return None
+    from postroom.daemon.checking import Checker  # noqa: PLC0415 - 0.2 s of imports, for those who want it
+    from postroom.daemon.resolver import open_resolver  # noqa: PLC0415
+
+    return Checker(config, workers, open_resolver(config.authentication.resolver))
 
 
 def _on_signals(stop: asyncio.Event) -> None:

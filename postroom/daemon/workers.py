@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -24,6 +24,7 @@ BUNDLE_COUNT = 16  # messages handed over at once
 BUNDLE_SIZE = 1 << 20  # octets handed over at once; a larger message goes alone
 TASKS_PER_WORKER = 2000  # bundles, after which a worker is replaced: whatever leaks, ends
 WORKERS_MAX = 4
+SECONDS_MIN = 0.05  # what any work is given
 GRACE_SECONDS = 0.2  # for taking the mail over, beyond the time that parsing may take
 
 
@@ -35,6 +36,7 @@ class Broken:
 
 
 Parse = Callable[[bytes], ParsedEmail]
+T = TypeVar("T")
 
 
 class Workers:
@@ -60,6 +62,28 @@ class Workers:
             for i, result in zip(where, parsed, strict=True):
                 results[i] = result
         return [result for result in results if result is not None]
+
+    def run(self, work: Callable[..., T], arguments: Sequence[Any], seconds: float) -> T | Broken:
+        """Do other work in a worker, `work(*arguments)` within `seconds`; a `Broken` where it did not come to its end.
+
+        `work` must be importable by name. May be called from any thread.
+        """
+        if not self._pool.active:
+            self._pool = self._open()
+        seconds = max(seconds, SECONDS_MIN)
+        future = self._pool.schedule(work, args=list(arguments), timeout=seconds)
+        try:
+            result: T = future.result(seconds + GRACE_SECONDS)
+        except TimeoutError:
+            future.cancel()  # type: ignore[no-untyped-call]
+            return Broken(f"it took longer than {seconds:.1f} s")
+        except ProcessExpired as error:
+            return Broken(f"its worker died ({_how(error.exitcode)})")
+        except CancelledError:
+            return Broken("its worker was stopped")
+        except Exception as error:  # the edge: whatever one message does, the next flows on
+            return Broken(f"it failed: {type(error).__name__}: {error}"[:500])
+        return result
 
     def _alone(self, mail: bytes) -> ParsedEmail | Broken:
         outcome = self._outcome(self._schedule([mail]))

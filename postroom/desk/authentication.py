@@ -1,6 +1,9 @@
-"""Was the sender's domain proven? What a server that we trust says of it (RFC 8601)."""
+"""Was the sender's domain proven? What a server that we trust says of it (RFC 8601), or our own check."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import authres
 
@@ -9,6 +12,33 @@ from postroom.parsers.parsed import ParsedEmail
 DMARC_DOMAIN = frozenset({("header", "from")})
 ALIGNED = {"dkim": frozenset({("header", "d"), ("header", "i")}), "spf": frozenset({("smtp", "mailfrom")})}
 RESULT_MAX = 4096  # octets of one Authentication-Results header that are read
+
+ABSENT, UNKNOWN = "absent", "unknown"  # of a policy: there is none; nobody knows
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What our own check found about the domain of From (RFC 7489)."""
+
+    domain: str
+    verdict: bool | None  # an aligned pass; a policy, and nothing that is aligned passed; None: nobody knows
+    why: str
+    policy: str = UNKNOWN  # none, quarantine, reject; ABSENT, UNKNOWN
+    spf: str = "not checked"
+    dkim: str = "not checked"
+    aligned: str | None = None  # the domain that passed
+
+    @property
+    def must_pass(self) -> bool:
+        """Whether one who claims more than a customer's rights has to be proven: unless we know of no policy."""
+        return self.policy != ABSENT
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """As it is kept with the decision."""
+        return {
+            "domain": self.domain, "spf": self.spf, "dkim": self.dkim, "policy": self.policy, "aligned": self.aligned,
+        }  # fmt: skip
 
 
 def authenticated(email: ParsedEmail, authserv_id: str) -> bool | None:
