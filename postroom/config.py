@@ -19,6 +19,8 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from postroom.config_rules import Block, Known, Rule, check_assign, check_rules
+from postroom.config_section import Section, Size
 from postroom.errors import ConfigError
 
 SEARCH_PATH = ("postroom.toml", "/etc/postroom/config.toml")
@@ -28,14 +30,6 @@ UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 Security = Literal["tls", "starttls", "none"]
-
-
-class Size(int):
-    """A number of octets, written as `"25 MiB"` or as a bare integer."""
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the file: its fields are the keys that it may hold."""
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -68,7 +62,7 @@ class Queue(Section, frozen=True, kw_only=True):
 
     title: str = ""  # "" is the table's name
     agents: tuple[str, ...] = ()
-    assign: Literal["none", "round_robin"] = "none"
+    assign: str = "none"  # none, round_robin, least_loaded, or an agent's name
 
 
 class Agent(Section, frozen=True, kw_only=True):
@@ -223,6 +217,8 @@ class Config(Section, frozen=True, kw_only=True):
     processing: Processing = Processing()
     keys: Keys = Keys()
     log: Log = Log()
+    block: Block = Block()
+    rule: tuple[Rule, ...] = ()
     queue: dict[str, Queue] = msgspec.field(default_factory=lambda: {"support": Queue()})
     agent: dict[str, Agent] = msgspec.field(default_factory=dict)
     mailbox: dict[str, Mailbox] = msgspec.field(
@@ -268,6 +264,8 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
     for key, value in data.items():
         if key in NAMED_SECTIONS:
             sections[key] = _named(key, value)
+        elif key == "rule":
+            sections[key] = _rules(value)
         elif key in SECTIONS:
             sections[key] = _convert(value, SECTIONS[key], key)
         else:
@@ -280,6 +278,7 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
 SECTIONS: dict[str, type[Section]] = {
     "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
+    "block": Block,
 }  # fmt: skip
 NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox}
 
@@ -293,6 +292,12 @@ def _named(key: str, value: Any) -> dict[str, Section]:
         if not NAME.fullmatch(name):
             raise ConfigError(f"{key}.{_shown(name)}: a name has 1 to 40 of a-z, 0-9, _ and -")
     return {name: _convert(table, NAMED_SECTIONS[key], f"{key}.{name}") for name, table in value.items()}
+
+
+def _rules(value: Any) -> tuple[Rule, ...]:
+    if not isinstance(value, list):
+        raise ConfigError("rule: expected a list of tables, each of which begins with [[rule]]")
+    return tuple(_convert(table, Rule, f"rule[{number}]") for number, table in enumerate(value))
 
 
 def _convert(value: Any, section: type[S], path: str) -> S:
@@ -320,7 +325,8 @@ def _choices(section: type[Section], inner: str) -> tuple[str, ...]:
         # Of `Imap | None` the part that has fields.
         kind = next((part for part in get_args(kind) if hasattr(part, "__struct_fields__")), kind)
         kind = next(field.type for field in msgspec.structs.fields(kind) if field.name == name)
-    return get_args(kind)
+    values = [value for part in get_args(kind) for value in get_args(part) or (part,)]  # of `Literal[...] | None` too
+    return tuple(value for value in values if isinstance(value, str))
 
 
 def _shown(key: str) -> str:
@@ -346,6 +352,7 @@ def _check(config: Config) -> None:
         for agent in queue.agents:
             if agent not in config.agent:
                 raise ConfigError(f"queue.{name}.agents: there is no [agent.{agent}]")
+        check_assign(queue.assign, f"queue.{name}.assign", config.agent)
     seen: dict[str, str] = {}
     for name, mailbox in config.mailbox.items():
         path = f"mailbox.{name}"
@@ -380,6 +387,9 @@ def _check(config: Config) -> None:
             raise ConfigError(f"tickets.{key}: {_shown(value)} is none of {', '.join(map(_shown, allowed))}")
     for listen in config.smtp.listen:
         split_listen(listen)
+    tickets = config.tickets
+    choices = {"priority": tickets.priorities, "type": tickets.types, "category": tickets.categories}
+    check_rules(config.rule, config.block, Known(config.queue, config.mailbox, config.agent, choices))
     _check_resolver(config.authentication.resolver)
 
 

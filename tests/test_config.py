@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from postroom import config
 from postroom.config import Config, Imap, SmartHost, load, parse, read_secret
+from postroom.config_rules import Then, When
 from postroom.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
@@ -166,6 +167,20 @@ def tables_of(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
     return tables
 
 
+def keys_of(kind: type[msgspec.Struct]) -> set[str]:
+    return {field.encode_name for field in msgspec.structs.fields(kind)}
+
+
+def rules() -> st.SearchStrategy[Any]:
+    """Rules that are nearly right, in lists that may hold anything."""
+    words = st.sampled_from(["support", "ann@example.com", "@example.com", "(a+)+", "spam", "none", "\n", ""])
+    text = st.dictionaries(st.sampled_from(["contains", "equals", "matches", "name"]), words | st.lists(words), max_size=3)
+    values = words | st.lists(words, max_size=2) | text | st.lists(text, max_size=2) | scalars
+    tables = [st.dictionaries(st.sampled_from(sorted(keys_of(kind))), values, max_size=3) for kind in (When, Then)]
+    rule = st.builds(lambda when, then: {"name": "x", "when": when, "then": then}, *(one | scalars for one in tables))
+    return st.lists(rule | scalars, max_size=3) | scalars
+
+
 def documents() -> st.SearchStrategy[dict[str, Any]]:
     def document(name: str) -> st.SearchStrategy[dict[str, Any]]:
         path, kind = TABLES[name]
@@ -173,7 +188,8 @@ def documents() -> st.SearchStrategy[dict[str, Any]]:
         return (st.builds(lambda key, value: {name: {key: value}}, st.just("x") | st.text(), table)
                 if path.endswith(".x") else table.map(lambda value: {name: value}))  # fmt: skip
 
-    return st.sampled_from(sorted(TABLES)).flatmap(document) | st.dictionaries(st.text(), scalars, max_size=2)
+    ruled = st.builds(lambda found: {"rule": found}, rules())
+    return st.sampled_from(sorted(TABLES)).flatmap(document) | ruled | st.dictionaries(st.text(), scalars, max_size=2)
 
 
 @given(documents())
@@ -324,6 +340,10 @@ def test_the_example_as_it_stands_is_the_defaults() -> None:
 def test_the_example_with_every_line_on_shows_every_key_with_its_default() -> None:
     data = example_with_everything_on()
     parse(data, Path())
+    [rule] = data.pop("rule")  # its keys have no defaults: what is not there asks nothing and does nothing
+    assert rule.keys() == keys_of(config.Rule)
+    assert rule["when"].keys() == keys_of(When)
+    assert rule["then"].keys() == keys_of(Then)
     shown = dict(flatten(data))
     wanted = {(section,): kind for section, kind in config.SECTIONS.items()}
     wanted |= {("outgoing", "smtp"): SmartHost, ("queue", "support"): config.Queue, ("agent", "ann"): config.Agent}

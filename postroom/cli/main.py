@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "outbox": ("postroom.cli.outbox", "Mail going out."),
     "agents": ("postroom.cli.agents", "Who answers."),
     "mailboxes": ("postroom.cli.mailboxes", "Where mail comes in."),
+    "rules": ("postroom.cli.rules", "The rules that route mail, and what a mail would meet."),
     "migrate": ("postroom.cli.migrate", "Bring the database to this version's schema."),
     "status": ("postroom.cli.status", "Health: oldest unprocessed mail, outbox, mailboxes, quarantine."),
 }

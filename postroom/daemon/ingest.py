@@ -97,7 +97,7 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
     then what was committed before stays, and the same call goes on from there.
     """
     summary = Summary()
-    destination = _Destination(house.config, house.mailboxes, options)
+    destination = Destination(house.config, house.mailboxes, options)
     for group in _groups(_sound(mails, summary)):
         with house.store.write() as connection:
             accepted = inbound.accept(connection, [destination.delivery(raw) for raw in group])
@@ -135,7 +135,7 @@ def _groups(mails: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield group
 
 
-class _Destination:
+class Destination:
     """Says for each mail which mailbox it is for, and with which envelope."""
 
     def __init__(self, config: Config, mailboxes: Mailboxes, options: Options) -> None:

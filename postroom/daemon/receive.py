@@ -138,7 +138,7 @@ class _Receiving:
         origin = Origin(self.email, delivery.sender, delivery.mailbox, proven)
         incoming = Incoming(
             delivery.id, delivery.digest, self.message_id, self.email, author, origin, delivery.received_at,
-            delivery.archive, self.now, _is_personal(tokens, author),
+            delivery.archive, self.now, _is_personal(tokens, author), delivery.recipient, len(delivery.raw),
         )  # fmt: skip
         return incoming, question
 

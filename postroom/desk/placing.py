@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Row
 from postroom.desk import agents_mail, merging, tickets, workflow
 from postroom.desk.author import Standing
 from postroom.desk.happened import Placed
+from postroom.desk.opening import open_routed, why_blocked
+from postroom.desk.routing import Route
 from postroom.desk.tickets import Desk, Incoming
 from postroom.parsers.parsed import Kind
 from postroom.store import thread_index
@@ -24,6 +26,8 @@ def place(connection: Connection, desk: Desk, incoming: Incoming, match: Match) 
     """Give a message its place, with everything that this changes."""
     if incoming.personal and match.token is None and not incoming.archive and not incoming.email.automatic.is_automatic:
         return agents_mail.open_by_agent(connection, desk, incoming, match)
+    if blocked := why_blocked(desk, incoming):
+        return Placed("settled", "blocked", blocked)
     ticket = _matched(connection, incoming, match)
     if incoming.archive:
         return (
@@ -65,20 +69,30 @@ def _matched(connection: Connection, incoming: Incoming, match: Match) -> Row[An
 
 
 def _open(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:
-    happened = tickets.open_ticket(connection, desk, incoming)
+    happened, route = open_routed(connection, desk, incoming)
+    if happened is None:
+        return _ignored(route)
+    lines, id_ = route.lines(), happened.ticket_id
     if not match.refused:
-        return Placed("opened", "open", "no rule found a ticket: it opened one", happened.ticket_id, happened)
+        return Placed("opened", "open", "no rule found a ticket: it opened one", id_, happened, lines=lines)
     why = next(f.why for f in match.tried if set(f.tickets) & set(match.refused))
-    stored.link(connection, happened.ticket_id, match.refused, "related", why)
-    return Placed("opened", "refused-match", f"opened a ticket of its own: it {why}", happened.ticket_id, happened)
+    stored.link(connection, id_, match.refused, "related", why)
+    return Placed("opened", "refused-match", f"opened a ticket of its own: it {why}", id_, happened, lines=lines)
+
+
+def _ignored(route: Route) -> Placed:
+    return Placed("settled", "ignored", f"{route.ignore} (rule {route.ignored_by})", lines=route.lines())
 
 
 def _follow_up(connection: Connection, desk: Desk, incoming: Incoming, match: Match, closed: Row[Any]) -> Placed:
     """A word on a ticket that has been closed for too long opens a new one, linked to it."""
-    happened = tickets.open_ticket(connection, desk, incoming)
+    happened, route = open_routed(connection, desk, incoming)
+    if happened is None:
+        return _ignored(route)
     why = f"{closed.ref} has been closed since {closed.closed_at:%Y-%m-%d}, longer than {desk.config.tickets.reopen_days:g} days"
     stored.link(connection, happened.ticket_id, [closed.id], "related", why)
-    return Placed("opened", "reopen-days", f"opened a ticket: {why}", happened.ticket_id, happened)
+    words = f"opened a ticket: {why}"
+    return Placed("opened", "reopen-days", words, happened.ticket_id, happened, lines=route.lines())
 
 
 def _customer(connection: Connection, desk: Desk, incoming: Incoming, match: Match, ticket: Row[Any]) -> Placed:

@@ -53,6 +53,8 @@ class Incoming:
     archive: bool
     now: datetime
     personal: bool = False  # it came to a proven agent's own address, the one that belongs to no ticket
+    recipient: str = ""  # the envelope's
+    size: int = 0  # octets of the whole mail
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from postroom.config import Tickets
+from postroom.config import Config, Tickets
 from postroom.errors import UserError
 
 NEW, OPEN, PENDING_CUSTOMER, PENDING_INTERNAL, RESOLVED, CLOSED = STATUSES = (
@@ -20,6 +20,11 @@ NEW, OPEN, PENDING_CUSTOMER, PENDING_INTERNAL, RESOLVED, CLOSED = STATUSES = (
 def statuses(settings: Tickets) -> tuple[str, ...]:
     """Every status that a ticket may have."""
     return (*STATUSES, *settings.extra_statuses)
+
+
+def done(config: Config) -> tuple[str, ...]:
+    """The statuses in which nothing is left to do."""
+    return (RESOLVED, CLOSED)
 
 
 def check_status(status: str, settings: Tickets) -> str:

@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from postroom.config import Config
 from postroom.desk.happened import Happened, Origin, What
 from postroom.desk.mailboxes import Mailboxes
+from postroom.desk.routing import SPAM
 from postroom.outbound import policy, wording
 from postroom.outbound.addresses import is_message_id, is_sendable
 from postroom.outbound.compose import File
@@ -122,7 +123,7 @@ class Notifier:
             is_ours=self._mailboxes.is_ours(case.requester),
             is_agent=any(a.address == case.requester for a in told.agents()),
             names_us=any(self._mailboxes.is_ours(a.address) for a in (*origin.email.to, *origin.email.cc)),
-            trusts_reply_to=trusts_reply_to,
+            trusts_reply_to=trusts_reply_to, is_spam=SPAM in case.tags,
         )  # fmt: skip
         refusal = policy.refuse(facts) or self._limit(told.connection, case.requester)
         if refusal is not None:
@@ -248,6 +249,9 @@ class Notifier:
         if origin is not None and purpose == "customer_reply" and origin.email.automatic.is_automatic:
             told.note("notify", "automatic", "suppressed", "an automatic answer is told to nobody")
             return
+        if SPAM in case.tags:
+            told.note("notify", "spam", "suppressed", "its ticket is tagged spam: no agent is told")
+            return
         if not self._is_on(told, purpose):
             return
         if origin is not None:
@@ -256,7 +260,9 @@ class Notifier:
             message = self._last_message(told)
         data = {
             "ticket": wording.private_ticket_data(self._config, case), "message": message,
-            "actor": told.happened.actor, "is_stranger": purpose == "customer_reply" and self._is_stranger(told),
+            # a customer's mail assigns nothing: the queue's turns, or a rule, did
+            "actor": "Postroom" if purpose == "assignment" and origin is not None else told.happened.actor,
+            "is_stranger": purpose == "customer_reply" and self._is_stranger(told),
         }  # fmt: skip
         self._tell(told, purpose, [a for a in agents if a.address != told.happened.actor], data)
 

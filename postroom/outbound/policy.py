@@ -42,6 +42,7 @@ class Facts:
     is_agent: bool = False  # the recipient is an agent
     names_us: bool = True  # one of our addresses is in To or Cc
     trusts_reply_to: bool = False  # the mailbox takes Reply-To for the author (contact forms)
+    is_spam: bool = False  # a rule, or an agent, has tagged the ticket so
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,10 @@ def may_repeat_subject(authenticated: bool | None, is_known: bool) -> bool:
 
 def _switched_off(facts: Facts) -> str | None:
     return None if facts.switched_on else "confirmations are switched off in the configuration"
+
+
+def _spam(facts: Facts) -> str | None:
+    return "its ticket is tagged spam" if facts.is_spam else None
 
 
 def _follow_up(facts: Facts) -> str | None:
@@ -166,6 +171,7 @@ def _already_confirmed(facts: Facts) -> str | None:
 
 RULES: tuple[tuple[str, Callable[[Facts], str | None]], ...] = (
     ("switched-off", _switched_off),
+    ("spam", _spam),
     ("null-sender", _null_sender),
     ("bounce", _report(Kind.BOUNCE)),
     ("complaint", _report(Kind.COMPLAINT)),

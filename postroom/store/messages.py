@@ -45,6 +45,11 @@ def by_content_key(connection: Connection, keys: Iterable[str]) -> dict[str, Row
     return found
 
 
+def free_content_key(connection: Connection, key: str) -> None:
+    """Let a mail that came before be taken anew: for a transaction that is taken back."""
+    connection.execute(update(Message).where(Message.content_key == key).values(content_key=None))
+
+
 def get(connection: Connection, id_: int) -> Row[Any] | None:
     """One message's row."""
     return connection.execute(select(Message.__table__).where(Message.id == id_)).one_or_none()

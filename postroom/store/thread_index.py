@@ -135,6 +135,11 @@ def move_ref(connection: Connection, ref: str, from_ticket: int, to_ticket: int)
     )
 
 
+def forget_ref(connection: Connection, ref: str) -> None:
+    """Let a Message-ID point to no ticket: for a transaction that is taken back."""
+    connection.execute(delete(ThreadRef).where(ThreadRef.ref == ref))
+
+
 def count_refs(connection: Connection) -> int:
     """How many Message-IDs are indexed."""
     return connection.execute(select(func.count()).select_from(ThreadRef)).scalar_one()

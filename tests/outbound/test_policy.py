@@ -32,6 +32,10 @@ def test_rule_switched_off():
     assert rule_for(switched_on=False) == "switched-off"
 
 
+def test_rule_spam():
+    assert rule_for(is_spam=True) == "spam"
+
+
 @pytest.mark.parametrize("sender", ["", None])
 def test_rule_null_sender(sender):
     assert rule_for(sender=sender) == "null-sender"
