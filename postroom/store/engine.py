@@ -3,6 +3,9 @@
 On SQLite every write transaction begins with `BEGIN IMMEDIATE` (the driver's late begin loses updates
 silently), in WAL with `synchronous=FULL` (each commit is synced; NORMAL's are not), and the writers of
 one process queue up on a lock of their own instead of sleeping on SQLite's.
+
+On PostgreSQL those who ask for it write alone (`write(alone=True)`): whoever decides by what is on the tickets
+sees all that was decided before. Two replies that arrive at once, in two daemons, so make one ticket.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase
@@ -25,6 +28,14 @@ from postroom.errors import ConfigError, TemporaryFailure
 
 BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
 WAL_AUTOCHECKPOINT = 4000  # pages of 4 KiB
+ALONE = 0x706F7374726F6F6D  # "postroom": the advisory lock of those who write alone, one in a database
+ALONE_IDLE_MAX = "60s"  # a daemon that hangs or is cut off, lock in hand, loses it with its transaction
+
+# Locks for single threads or tickets would not do: which tickets a mail touches (by subject, by merging two, by its
+# sender's limits) turns out on the way, in any order; and whoever opens one waits for the row that numbers them anyway.
+_alone = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), pg_advisory_xact_lock(:lock)"
+).bindparams(idle=ALONE_IDLE_MAX, lock=ALONE)
 
 
 class Store:
@@ -45,13 +56,16 @@ class Store:
         return Path(database) if self.is_sqlite and database not in (None, "", ":memory:") else None
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, alone: bool = False) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on any error.
 
+        `alone`: it begins when every other of that kind has ended, in whatever process; on SQLite each is of that kind.
         Raises TemporaryFailure where the database is locked, full or gone.
         """
         if not self.is_sqlite:
             with _classified(), self.engine.begin() as connection:
+                if alone:  # first of all, so that nobody waits for it with a row in hand
+                    connection.execute(_alone)
                 yield connection
             return
         if not self._writing.acquire(timeout=self.busy_seconds):
@@ -114,7 +128,7 @@ def insert_one(connection: Connection, table: type[DeclarativeBase], values: dic
 # Statements are made once: what SQLAlchemy works out about one it keeps with it, and the hot path runs on that.
 @cache
 def _insert(dialect: str, table: type[DeclarativeBase]) -> Any:
-    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table.__table__)
 
 
 @cache

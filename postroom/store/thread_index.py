@@ -91,7 +91,7 @@ def add_refs(connection: Connection, ticket_id: int, own: str | None, named: Ite
 @cache
 def _index(dialect: str) -> Any:
     """Who is named already and turns out to be one of the ticket's messages becomes one."""
-    inserted = (sqlite if dialect == "sqlite" else postgresql).insert(ThreadRef)
+    inserted = (sqlite if dialect == "sqlite" else postgresql).insert(ThreadRef.__table__)
     return inserted.on_conflict_do_update(
         index_elements=["ref", "ticket_id"], set_={"kind": "message"}, where=inserted.excluded.kind == "message"
     )
