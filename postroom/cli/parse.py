@@ -155,7 +155,14 @@ def _print_route(raw: bytes) -> None:
 
 
 def _shown(found: tuple[Address, ...]) -> str:
-    return ", ".join(f"{address.name} <{address.address}>" if address.name else address.address for address in found)
+    """Names and addresses; of international domains the ASCII form too, since letters can look alike."""
+    from postroom.parsers.addresses import ascii_address
+
+    shown = []
+    for one in found:
+        ascii_form = "" if one.address.rpartition("@")[2].isascii() else f" ({ascii_address(one.address)})"
+        shown.append((f"{one.name} <{one.address}>" if one.name else one.address) + ascii_form)
+    return ", ".join(shown)
 
 
 def _plain(text: str, keep: str = "") -> str:
