@@ -17,7 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from postroom.parsers.attachments import read_part
+from postroom.parsers.bodies import read_bodies
 from postroom.parsers.email import parse
+from postroom.parsers.mime import DEFECTS_KEPT, read_tree
 from postroom.parsers.parsed import Address, ParsedEmail
 
 SLOW = 5.0  # seconds of CPU for one message; half of what a worker may take
@@ -63,7 +65,7 @@ def check(raw: bytes) -> str | None:
     """What is wrong with the parse of these octets, or None."""
     try:
         email = parse(raw)
-        problem = broken_promise(email)
+        problem = broken_promise(email) or lost_part(raw, email)
         for attachment in email.attachments[:5]:
             if hashlib.sha256(read_part(raw, attachment.part)).hexdigest() != attachment.sha256:
                 problem = f"part {attachment.part} is another one when it is read again"
@@ -89,6 +91,22 @@ def broken_promise(email: ParsedEmail) -> str | None:
         return "a Message-ID is not bare"
     if any(address.address and "@" not in address.address for address in (*email.from_, *email.to, *email.cc)):
         return "an address has no @"
+    return None
+
+
+def lost_part(raw: bytes, email: ParsedEmail) -> str | None:
+    """A leaf of the MIME tree that is neither body nor attachment, and that no defect names."""
+    tree = read_tree(raw)
+    bodies = read_bodies(tree)
+    kept = {attachment.part.partition("!")[0] for attachment in email.attachments}
+    for part in tree.root.walk():
+        around = ["", *(part.path[:at] for at, char in enumerate(part.path) if char == ".")]
+        if part.children or part.path in bodies.parts or kept & {part.path, *around} or not part.body().strip():
+            continue
+        if len(email.defects) < DEFECTS_KEPT and not any(
+            defect.startswith(f"{part.place}: ") for defect in email.defects
+        ):
+            return f"{part.place} ({part.content_type}) is lost"
     return None
 
 
