@@ -8,6 +8,7 @@ RUN_READY := $(VENV)/.ready-to-run
 DEV_READY := $(VENV)/.ready-to-develop
 JOBS ?= 2
 EXAMPLES ?= 5000
+SECONDS ?= 60
 SOURCES := postroom tests bench
 BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py bench/parse.py
 
@@ -39,8 +40,11 @@ format: $(DEV_READY)  ## put the code into its format
 bench: $(DEV_READY)  ## how fast: each script of bench/ prints a table and a JSON line
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-fuzz: $(DEV_READY)  ## the property tests, with EXAMPLES=5000 examples each
+fuzz: $(DEV_READY)  ## the property tests, EXAMPLES=5000 each, then mutated mail for SECONDS=60 (EXAMPLES=0: only that)
+ifneq ($(EXAMPLES),0)
 	POSTROOM_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
+endif
+	$(BIN)/python tests/parsers/fuzz_parse.py --seconds $(SECONDS)
 
 clean:  ## remove what these targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
