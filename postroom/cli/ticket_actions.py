@@ -51,7 +51,7 @@ def act(config_path: str | None, ref: str, actor: str | None, as_json: bool, wha
     from postroom.desk import actions
     from postroom.store import reports
 
-    with open_house(config.load(config_path)) as house, house.store.write() as connection:
+    with open_house(config.load(config_path)) as house, house.store.write(alone=True) as connection:
         doing = Doing(house, connection, ref, actor)
         for happened in what(doing):
             house.notifier.enqueue(connection, happened)
@@ -119,7 +119,7 @@ def status(config_path: str | None, ref: str, status: str, actor: str | None, as
     from postroom.desk import actions
 
     def what(doing: Doing) -> Sequence[Happened]:
-        settings = doing.house.config.tickets
+        settings = doing.house.config
         return actions.set_status(doing.connection, settings, doing.ticket, status, doing.actor, doing.now)
 
     act(config_path, ref, actor, as_json, what, "status set")

@@ -2,7 +2,8 @@
 
 A batch is claimed, and the attempt counted, in a transaction of its own before anything is parsed. Its
 effects are one transaction with a savepoint for each message: tickets, messages, index, activity, outbox and
-`processed` on the inbound row, all or nothing. While one batch is being written, the next is being parsed.
+`processed` on the inbound row, all or nothing. Daemons on one database claim and parse side by side and write
+one after the other, so each decides by everything that was decided before. While one batch is being written, the next is being parsed.
 """
 
 from __future__ import annotations
@@ -133,10 +134,13 @@ class Processor:
         """Write the effects of a batch in one transaction."""
         settled: list[Settled] = []
         counts: Counter[str] = Counter()
-        with self._store.write() as connection:
+        with self._store.write(alone=True) as connection:
             reception = self._reception(connection)
+            held = inbound.held(connection, self._name, [claimed.id for claimed, *_ in batch])
             for claimed, parsed, checked in batch:
-                if claimed.attempts > CLAIMS_MAX:
+                if claimed.id not in held:
+                    log.warning("lease lost", inbound=claimed.id)
+                elif claimed.attempts > CLAIMS_MAX:
                     self._quarantine(connection, claimed, f"taken {claimed.attempts} times without an end", counts)
                 elif isinstance(parsed, Broken):
                     self._fail(connection, claimed, parsed.reason, counts)
@@ -154,11 +158,11 @@ class Processor:
     ) -> Settled | None:  # fmt: skip
         """One message in its own savepoint: whatever it breaks, the rest of the batch flows on."""
         try:
+            with suppress(IntegrityError), connection.begin_nested():
+                return receive(connection, reception, claimed, parsed, self._clock(), checked)
+            # a copy of the same mail was faster: now it is there, and this one is its duplicate
             with connection.begin_nested():
                 return receive(connection, reception, claimed, parsed, self._clock(), checked)
-        except IntegrityError as error:
-            # another daemon was faster with a copy of the same mail: next time it is seen as a duplicate
-            self._fail(connection, claimed, f"lost a race: {str(error.orig).strip()[:200]}", counts)
         except (OperationalError, TemporaryFailure):
             raise  # the database is in trouble, not this message
         except Exception as error:  # the edge: one message, whatever is wrong with it

@@ -65,7 +65,9 @@ class Ledger:
         outcomes = [note for note in notes if isinstance(note, Outcome)]
         now = self._clock()
         held: set[int] = set()
-        with self._store.write() as connection:
+        # who tells agents of a failure counts mail and writes on tickets, as those do who receive mail
+        failed = any(outcome.state == "failed" for outcome in outcomes)
+        with self._store.write(alone=failed) as connection:
             if doubts:
                 held |= outbox.mark_in_doubt(connection, self._worker, doubts, now)
             if outcomes:

@@ -136,6 +136,12 @@ def load_claimed(connection: Connection, ids: Sequence[int]) -> list[Claimed]:
     return [Claimed(*row) for row in connection.execute(query)]
 
 
+def held(connection: Connection, worker: str, ids: Sequence[int]) -> set[int]:
+    """Those of these deliveries that are still this worker's; the others' lease ran out, and another took them."""
+    ours = (InboundEmail.id.in_(ids), InboundEmail.state == "processing", InboundEmail.claimed_by == worker)
+    return set(connection.execute(select(InboundEmail.id).where(*ours).with_for_update()).scalars())
+
+
 def settle(connection: Connection, outcomes: Sequence[dict[str, Any]]) -> None:
     """Write each delivery's outcome: `id`, `state`, `reason`, `decision`, `ticket_id`, `message_id`, `duplicate_of`, `processed_at`."""
     if not outcomes:
