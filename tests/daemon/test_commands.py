@@ -11,6 +11,8 @@ from postroom.daemon.house import now
 from postroom.outbound.addresses import reply_address
 from postroom.parsers.attachments import read_part
 from postroom.store import inbound, messages
+from postroom.store.engine import Store
+from postroom.store.migrate import upgrade
 from postroom.threading.tokens import NO_TICKET, Role
 
 CY, DI, EVE = "cy@customer.example", "di@customer.example", "eve@stranger.example"
@@ -256,7 +258,7 @@ def test_an_answer_with_split_is_refused(desk):
     assert desk.conversation(id_)[-1].flags == ["refused-command"]
 
 
-def test_a_newcomer_to_whom_an_agent_agrees_takes_part(desk):
+def let_a_newcomer_take_part(desk):
     id_ = open_ticket(desk)
     confirmation = desk.sent("confirmation", CY)
     desk.take(answer(confirmation, "I have that too.\n", EVE), recipient=confirmation.reply_to[0].address)
@@ -268,6 +270,24 @@ def test_a_newcomer_to_whom_an_agent_agrees_takes_part(desk):
     desk.take(answer(reply, "Thank you.\n", EVE))
     assert desk.conversation(id_)[-1].flags == []
     assert ("agreed", "ann") in events(desk, id_)
+
+
+def test_a_newcomer_to_whom_an_agent_agrees_takes_part(desk):
+    let_a_newcomer_take_part(desk)
+
+
+def test_commands_are_carried_out_or_refused_on_postgresql_too(tmp_path, postgresql_url):
+    store = Store(postgresql_url)
+    upgrade(store)
+    store.dispose()
+    with open_test_house(tmp_path, store={"url": postgresql_url}) as desk:
+        let_a_newcomer_take_part(desk)
+        [ticket] = desk.tickets()
+        other = open_ticket(desk, sender=DI)  # told to Ann last
+        order(desk, "#priority high\n#split\n")
+        assert desk.ticket(other).priority == "medium"
+        order(desk, f"#merge {ticket.ref}\n")
+        assert desk.ticket(other).id == ticket.id
 
 
 # wrong ones
