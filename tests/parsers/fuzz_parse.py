@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from postroom.parsers.mime import DEFECTS_KEPT, read_tree
 from postroom.parsers.parsed import Address, ParsedEmail
 
 SLOW = 5.0  # seconds of CPU for one message; half of what a worker may take
+LONGEST_GUIDED = 32 * 1024  # octets of a message that atheris makes
 LARGEST = 4 * 1024 * 1024  # octets of a mutated message
 TOKENS = [
     b"\r\n", b"\n", b"\r", b"\0", b"\r\n\r\n", b"--", b"\n--b\n", b"Content-Type: multipart/mixed; boundary=b\n", b"=?utf-8?q?=00?=",
@@ -40,7 +42,7 @@ def main() -> int:
     arguments = _arguments()
     seeds = _seeds(arguments.seeds)
     if arguments.coverage:
-        return _guided(seeds)
+        return _guided(seeds, arguments)
     chance = random.Random(arguments.seed)
     until = time.monotonic() + arguments.seconds
     count = slowest = 0.0
@@ -187,7 +189,8 @@ _MUTATIONS: list[Callable[[random.Random, bytearray, list[bytes]], None]] = [
 ]  # fmt: skip
 
 
-def _guided(seeds: list[bytes]) -> int:
+def _guided(seeds: list[bytes], arguments: argparse.Namespace) -> int:
+    """By atheris (libFuzzer), which keeps what reaches new code and ends the process at the first failure."""
     import atheris
 
     def one(raw: bytes) -> None:
@@ -195,11 +198,21 @@ def _guided(seeds: list[bytes]) -> int:
         if problem is not None:
             raise AssertionError(problem)
 
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], "-max_len=65536"], one)
-    for seed in seeds:
-        one(seed)
-    atheris.Fuzz()
+    arguments.keep.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / "corpus"
+        corpus.mkdir()
+        for number, seed in enumerate(seeds):
+            (corpus / f"{number}.eml").write_bytes(seed[:LONGEST_GUIDED])
+        words = Path(folder) / "words"
+        words.write_text("".join('"' + "".join(f"\\x{octet:02x}" for octet in token) + '"\n' for token in TOKENS))
+        options = [
+            f"-max_total_time={arguments.seconds:.0f}", f"-max_len={LONGEST_GUIDED}", "-len_control=0", f"-timeout={SLOW * 2:.0f}",
+            f"-dict={words}", f"-artifact_prefix={arguments.keep}/", f"-seed={arguments.seed}",
+        ]  # fmt: skip
+        atheris.instrument_all()
+        atheris.Setup([sys.argv[0], *options, str(corpus)], one)
+        atheris.Fuzz()
     return 0
 
 
@@ -222,7 +235,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
-    parser.add_argument("--coverage", action="store_true", help="guided by atheris, until interrupted")
+    parser.add_argument("--coverage", action="store_true", help="let atheris guide the mutations")
     parser.add_argument("seeds", type=Path, nargs="*", default=[Path(__file__).parents[1] / "emails"])
     return parser.parse_args()
 
