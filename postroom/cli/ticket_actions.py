@@ -1,4 +1,4 @@
-"""`postroom tickets assign / status / note / reply / merge / split / tag`: what an agent does, from the shell.
+"""`postroom tickets assign / status / note / reply / merge / unmerge / split / tag`: what an agent does, from the shell.
 
 Each says its words to the desk and puts what has to be told into the outbox, in one transaction.
 """
@@ -119,7 +119,7 @@ def status(config_path: str | None, ref: str, status: str, actor: str | None, as
     from postroom.desk import actions
 
     def what(doing: Doing) -> Sequence[Happened]:
-        settings = doing.house.config
+        settings = doing.house.config.tickets
         return actions.set_status(doing.connection, settings, doing.ticket, status, doing.actor, doing.now)
 
     act(config_path, ref, actor, as_json, what, "status set")
@@ -164,20 +164,41 @@ def reply(config_path: str | None, ref: str, text: str | None, actor: str | None
 @click.command("merge")
 @click.argument("ref")
 @click.argument("into")
+@click.option("--duplicate", is_flag=True, help="It says the same as the other, and is linked as its duplicate.")
 @acting
 @as_json
 @click.pass_obj
-def merge(config_path: str | None, ref: str, into: str, actor: str | None, as_json: bool) -> None:
+def merge(config_path: str | None, ref: str, into: str, duplicate: bool, actor: str | None, as_json: bool) -> None:
     """Let a ticket be part of another: its messages move, and its reference leads to the other ever after."""
     from postroom.desk import actions, merging
 
     def what(doing: Doing) -> Sequence[Happened]:
         target = actions.find(doing.connection, into)
         why = f"merged by {doing.actor}"
-        merging.merge(doing.connection, doing.ticket, target, why, doing.actor, doing.now)
+        merging.merge(doing.connection, doing.ticket, target, why, doing.actor, doing.now, duplicate)
         return []
 
     act(config_path, ref, actor, as_json, what, f"{ref.upper()} is part of it")
+
+
+@click.command("unmerge")
+@click.argument("ref")
+@acting
+@as_json
+@click.pass_obj
+def unmerge(config_path: str | None, ref: str, actor: str | None, as_json: bool) -> None:
+    """Take a merge back: the ticket has its messages again, and what came later stays where it is."""
+    from postroom.desk import merging
+    from postroom.store import tickets
+
+    def what(doing: Doing) -> Sequence[Happened]:
+        merged = tickets.by_ref(doing.connection, ref)
+        assert merged is not None  # it led to the other
+        merging.unmerge(doing.connection, merged, doing.actor, doing.now)
+        doing.ticket = merged
+        return []
+
+    act(config_path, ref, actor, as_json, what, "a ticket of its own again")
 
 
 @click.command("split")
@@ -229,4 +250,4 @@ def tag(
     act(config_path, ref, actor, as_json, what, "tagged")
 
 
-ACTIONS = (assign, status, note, reply, merge, split, tag)
+ACTIONS = (assign, status, note, reply, merge, unmerge, split, tag)

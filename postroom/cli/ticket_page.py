@@ -102,7 +102,7 @@ def _who(name: str, address: str) -> str:
 
 def in_words(event: Row[Any]) -> str:
     """What an event's detail says."""
-    detail: dict[str, Any] = dict(event.detail)
+    detail: dict[str, Any] = {key: value for key, value in event.detail.items() if key != "undo"}
     if {"from", "to"} <= detail.keys():
         return f"{detail['from']} → {detail['to']}"
     if "purpose" in detail:

@@ -1,12 +1,13 @@
 """Two tickets that are one, and one that is two: merge and split, with redirects ever after.
 
 A merge moves the messages and everything that finds the ticket by mail; the emptied ticket stays, closed,
-and its number leads to the other. Nothing is deleted.
+and its number leads to the other. Nothing is deleted, and the merge can be taken back. What a person has parted,
+no mail joins again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,16 +20,21 @@ from postroom.errors import UserError
 from postroom.parsers.subjects import normalise_subject
 from postroom.store import messages, thread_index, tickets
 
+DUPLICATE_OF, SPLIT_FROM = "duplicate_of", "split_from"  # kinds of links
 
-def merge(connection: Connection, source: Row[Any], target: Row[Any], why: str, actor: str, now: datetime) -> None:
+
+def merge(
+    connection: Connection, source: Row[Any], target: Row[Any], why: str, actor: str, now: datetime,
+    duplicate: bool = False,
+) -> None:  # fmt: skip
     """Let `source` be part of `target`; the target keeps its thread id, requester and status.
 
-    UserError where a ticket would be merged into itself.
+    `duplicate`: it said the same, and is linked as such. UserError where a ticket would be merged into itself.
     """
     if source.id == target.id:
         raise UserError(f"{source.ref} cannot be merged into itself")
     moved = messages.move(connection, source.id, target.id)
-    thread_index.move(connection, source.id, target.id)
+    joined = thread_index.move(connection, source.id, target.id)
     tickets.change(connection, source.id, {
         "merged_into": target.id, "status": workflow.CLOSED, "closed_at": source.closed_at or now, "updated_at": now,
     })  # fmt: skip
@@ -36,27 +42,84 @@ def merge(connection: Connection, source: Row[Any], target: Row[Any], why: str, 
         "updated_at": now, "tags": sorted({*target.tags, *source.tags}),
         "first_responded_at": min(filter(None, (target.first_responded_at, source.first_responded_at)), default=None),
     })  # fmt: skip
+    if duplicate:
+        tickets.link(connection, source.id, [target.id], DUPLICATE_OF, why)
+    responded = target.first_responded_at
+    undo = {
+        "status": source.status, "tags": sorted({*source.tags} - {*target.tags}), "participants": joined,
+        "first_responded_at": responded.isoformat() if responded else None,
+    }  # fmt: skip
     detail = {"why": why, "messages": moved}
     messages.add_events(connection, [
-        {"ticket_id": source.id, "at": now, "actor": actor, "event": "merged", "detail": {"into": target.ref, **detail}},
+        {"ticket_id": source.id, "at": now, "actor": actor, "event": "merged", "detail": {"into": target.ref, **detail, "undo": undo}},
         {"ticket_id": target.id, "at": now, "actor": actor, "event": "merged", "detail": {"from": source.ref, **detail}},
     ])  # fmt: skip
+
+
+def unmerge(connection: Connection, source: Row[Any], actor: str, now: datetime) -> Row[Any]:
+    """Take the merge of `source` back; the ticket that it was part of. What came to that one later stays there.
+
+    UserError where it is part of none, or where later changes leave no one way back.
+    """
+    if source.merged_into is None:
+        raise UserError(f"{source.ref} is not merged into another ticket")
+    target = tickets.get(connection, source.merged_into)
+    assert target is not None
+    detail = next(e.detail for e in reversed(messages.events(connection, source.id)) if _is_merge_into(e))
+    moved, undo = detail["messages"], detail["undo"]
+    if target.merged_into is not None:
+        raise UserError(
+            f"{target.ref}, which {source.ref} is part of, was merged too; first: postroom tickets unmerge {target.ref}"
+        )
+    if away := sorted({*moved} - {message.id for message in messages.of_ticket(connection, target.id)}):
+        raise UserError(
+            f"message {away[0]}, which came from {source.ref}, has moved on from {target.ref}: there is no one way back"
+        )
+    messages.move_back(connection, moved, source.id)
+    thread_index.move_back(connection, target.id, source.id, undo["participants"])
+    _reopen(connection, source, target, undo, now)
+    why = f"unmerged by {actor}"
+    tickets.unlink(connection, source.id, target.id, DUPLICATE_OF)
+    tickets.link(connection, source.id, [target.id], SPLIT_FROM, why)
+    messages.add_events(connection, [
+        {"ticket_id": source.id, "at": now, "actor": actor, "event": "unmerged", "detail": {"out of": target.ref, "messages": moved}},
+        {"ticket_id": target.id, "at": now, "actor": actor, "event": "unmerged", "detail": {"ticket": source.ref, "messages": moved}},
+    ])  # fmt: skip
+    return target
+
+
+def _is_merge_into(event: Any) -> bool:
+    return event.event == "merged" and "into" in event.detail
+
+
+def _reopen(connection: Connection, source: Row[Any], target: Row[Any], undo: Mapping[str, Any], now: datetime) -> None:
+    """Give both tickets the columns back that a merge had changed, and nothing has changed since."""
+    status = undo["status"]
+    closed_at = source.closed_at if status == workflow.CLOSED else None
+    tickets.change(connection, source.id, {
+        "merged_into": None, "status": status, "closed_at": closed_at, "updated_at": now,
+    })  # fmt: skip
+    changes: dict[str, Any] = {"updated_at": now, "tags": sorted({*target.tags} - {*undo["tags"]})}
+    if target.first_responded_at == source.first_responded_at:
+        responded = undo["first_responded_at"]
+        changes["first_responded_at"] = datetime.fromisoformat(responded) if responded else None
+    tickets.change(connection, target.id, changes)
 
 
 def join(connection: Connection, ids: Sequence[int], archive: bool, why: str, now: datetime) -> Row[Any]:
     """Bring tickets together that one mail turned out to join: the oldest stays.
 
-    Unresolved tickets of one requester (in an archive: all) are merged; others are only linked, so that
-    no requester ever reads another's words.
+    Tickets of one requester that are not closed (in an archive: all) are merged; others are only linked, so that
+    no requester ever reads another's words. Those that a person has parted stay parted.
     """
     rows = sorted((row for id_ in ids if (row := tickets.get(connection, id_)) is not None), key=lambda row: row.number)
-    target = rows[0] if archive else next(row for row in rows if row.id == ids[0])
+    target = next(row for row in rows if row.id == ids[0])
     for other in rows:
-        if other.id == target.id:
+        if other.id == target.id or tickets.are_linked(connection, other.id, target.id, SPLIT_FROM):
             continue
         both_live = workflow.CLOSED not in (other.status, target.status)
         if archive or (other.requester and other.requester == target.requester and both_live):
-            old, kept = (other, target) if archive or other.number > target.number else (target, other)
+            old, kept = (other, target) if other.number > target.number else (target, other)
             merge(connection, old, kept, why, "postroom", now)
             target = tickets.get(connection, kept.id) or kept
         else:
@@ -98,7 +161,7 @@ def split(
     thread_index.add_participants(connection, new_id, [
         {"address": requester, "name": message.author_name, "role": "requester", "agreed": True, "created_at": now}
     ])  # fmt: skip
-    tickets.link(connection, new_id, [ticket.id], "split_from", f"split off by {actor}")
+    tickets.link(connection, new_id, [ticket.id], SPLIT_FROM, f"split off by {actor}")
     new = tickets.get(connection, new_id)
     assert new is not None
     messages.add_events(connection, [

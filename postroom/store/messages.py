@@ -77,6 +77,13 @@ def move(connection: Connection, from_ticket: int, to_ticket: int) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
+def move_back(connection: Connection, ids: Sequence[int], to_ticket: int) -> None:
+    """Hand these messages to a ticket."""
+    for start in range(0, len(ids), SELECT_CHUNK):
+        some = Message.id.in_(ids[start : start + SELECT_CHUNK])
+        connection.execute(update(Message).where(some).values(ticket_id=to_ticket))
+
+
 def move_one(connection: Connection, id_: int, to_ticket: int) -> None:
     """Hand one message to another ticket."""
     connection.execute(update(Message).where(Message.id == id_).values(ticket_id=to_ticket))

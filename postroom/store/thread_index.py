@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from postroom.store import tickets
 from postroom.store.engine import insert, insert_new
-from postroom.store.tables import MAX_MESSAGE_ID, Participant, ThreadRef, Ticket
+from postroom.store.inbound import SELECT_CHUNK
+from postroom.store.tables import MAX_MESSAGE_ID, Delivery, Message, Participant, ThreadRef, Ticket
 
 MAX_REFS = 200  # Message-IDs of one message that are looked up or indexed: the root and the newest
 
@@ -110,20 +111,53 @@ def participants(connection: Connection, ticket_id: int) -> Sequence[Any]:
     return connection.execute(query.order_by(Participant.role != "requester", Participant.address)).all()
 
 
-def move(connection: Connection, from_ticket: int, to_ticket: int) -> None:
-    """Let every Message-ID and participant of one ticket be another's; both keep the participants."""
-    for table, columns in (
-        (ThreadRef, ("ref", "kind")),
-        (Participant, ("address", "name", "role", "agreed", "created_at")),
-    ):
-        rows = connection.execute(select(table.__table__).where(table.ticket_id == from_ticket)).mappings().all()
-        moved = [{"ticket_id": to_ticket, **{c: row[c] for c in columns}} for row in rows]
-        if moved:
-            connection.execute(insert_new(connection, table), moved)
+def move(connection: Connection, from_ticket: int, to_ticket: int) -> list[str]:
+    """Let every Message-ID and participant of one ticket be another's; who takes part there now, and did not before.
+
+    Both keep the participants.
+    """
+    refs = connection.execute(select(ThreadRef.ref, ThreadRef.kind).where(ThreadRef.ticket_id == from_ticket)).all()
+    if refs:
+        moved = [{"ref": ref, "ticket_id": to_ticket, "kind": kind} for ref, kind in refs]
+        connection.execute(_index(connection.dialect.name), moved)
+    before = {person.address for person in participants(connection, to_ticket)}
+    new = [
+        {"address": p.address, "name": p.name, "role": p.role, "agreed": p.agreed, "created_at": p.created_at}
+        for p in participants(connection, from_ticket) if p.address not in before
+    ]  # fmt: skip
+    add_participants(connection, to_ticket, new)
     connection.execute(update(Participant).where(Participant.ticket_id == to_ticket, Participant.role == "requester",
                        Participant.address != select(Ticket.requester).where(Ticket.id == to_ticket).scalar_subquery())
                        .values(role="participant"))  # fmt: skip
     connection.execute(delete(ThreadRef).where(ThreadRef.ticket_id == from_ticket))
+    return [person["address"] for person in new]
+
+
+def move_back(connection: Connection, from_ticket: int, to_ticket: int, people: Sequence[str]) -> None:
+    """Undo `move`, once the messages are `to_ticket`'s again: what they bear and name goes with them, and `people` too.
+
+    What the messages that stayed bear or name remains theirs as well, and who wrote one takes part still.
+    """
+    m = Message
+    columns = select(m.email_message_id, m.references, m.author_address)
+    gone, left = (
+        connection.execute(columns.where(m.ticket_id == id_).order_by(m.id)).all() for id_ in (to_ticket, from_ticket)
+    )
+    sent = select(Delivery.email_message_id).where(Delivery.ticket_id == to_ticket).distinct()
+    ours = [ref for ref in connection.execute(sent).scalars() if ref]
+    moved = {*ours, *(ref for own, named, _ in gone for ref in (own, *named) if ref)}
+    for start in range(0, len(some := sorted(moved)), SELECT_CHUNK):
+        theirs = (ThreadRef.ticket_id == from_ticket, ThreadRef.ref.in_(some[start : start + SELECT_CHUNK]))
+        connection.execute(delete(ThreadRef).where(*theirs))
+    for own, named, _ in gone:
+        add_refs(connection, to_ticket, own, named)
+    for ref in ours:
+        add_refs(connection, to_ticket, ref, ())
+    for own, named, _ in left:
+        add_refs(connection, from_ticket, own if own in moved else None, [ref for ref in named if ref in moved])
+    parted = [address for address in people if address not in {author for *_, author in left}]
+    his = (Participant.ticket_id == from_ticket, Participant.address.in_(parted))
+    connection.execute(delete(Participant).where(*his))
 
 
 def move_ref(connection: Connection, ref: str, from_ticket: int, to_ticket: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from postroom.store.engine import insert, insert_new, insert_one
 from postroom.store.tables import Sequence as SequenceTable
@@ -76,6 +76,20 @@ def link(connection: Connection, id_: int, others: Sequence[int], kind: str, rea
     rows = [{"ticket_id": id_, "other_id": other, "kind": kind, "reason": reason} for other in others if other != id_]
     if rows:
         connection.execute(insert_new(connection, TicketLink), rows)
+
+
+def unlink(connection: Connection, id_: int, other: int, kind: str) -> None:
+    """Take a link of that kind away."""
+    t = TicketLink
+    connection.execute(delete(t).where(t.ticket_id == id_, t.other_id == other, t.kind == kind))
+
+
+def are_linked(connection: Connection, one: int, other: int, kind: str) -> bool:
+    """Whether a link of that kind joins two tickets, from either side."""
+    query = select(TicketLink.kind).where(
+        TicketLink.ticket_id.in_((one, other)), TicketLink.other_id.in_((one, other)), TicketLink.kind == kind
+    )
+    return connection.execute(query.limit(1)).one_or_none() is not None
 
 
 def links(connection: Connection, id_: int) -> list[tuple[str, str, str]]:
