@@ -16,7 +16,7 @@ _TAG = re.compile(r"""<(/?)([A-Za-z][^\s/>]{0,99}+)((?:[^>=]++|=\s*+(?:"[^"]*+"|
 _TAG_AS_IT_IS = re.compile(r"<(/?)([A-Za-z][^\s/>]{0,99}+)([^>]*+)(?:>|$)")
 _MARKUP = re.compile(r"<(?=[A-Za-z!?]|/[A-Za-z])")
 _ATTRIBUTE = re.compile(r"""[\s/]*+([^\s/>=][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)))?""")
-_NUMBERED = re.compile(r"&#(?:[xX]0*+[0-9a-fA-F]{7,}|0*+\d{8,})")
+_NUMBERED = re.compile(r"&#(?:[xX]0*+[0-9a-fA-F]{7,}|0*+\d{8,});?")
 _RAW_TEXT = {
     name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
     for name in ("script", "style", "title", "textarea", "xmp", "template")
