@@ -71,6 +71,14 @@ def test_pictures_of_the_html_are_inline_and_files_are_not() -> None:
     ]
 
 
+def test_a_part_related_to_the_html_is_inline_though_it_does_not_say_so() -> None:
+    raw = (
+        b"Content-Type: multipart/related; boundary=rel-1\n\n--rel-1\nContent-Type: text/html\n\n<p>x\n"
+        b"--rel-1\nContent-Type: image/png; name=a.png\nContent-Location: a.png\n\nx\n--rel-1--\n"
+    )
+    assert [(a.filename, a.inline) for a in parse(raw).attachments] == [("a.png", True)]
+
+
 def test_signatures_are_attachments_and_never_text() -> None:
     raw = mixed(
         "\ntext",

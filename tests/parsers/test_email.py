@@ -139,6 +139,11 @@ def test_two_from_headers_are_two_authors() -> None:
     assert [address.address for address in read.from_] == ["ann@example.org", "boss@example.com"]
 
 
+def test_references_in_two_headers_are_all_read() -> None:
+    read = parse(b"References: <a@b>\nReferences: <c@d> <a@b>\n\n")
+    assert read.references == ("a@b", "c@d")
+
+
 def test_the_body_digest_does_not_change_on_the_way() -> None:
     one = parse(b"Subject: a\r\n\r\ntext  \r\nmore\r\n\r\n")
     other = parse(b"Received: x\nSubject: a\n\ntext\nmore\n")

@@ -51,6 +51,10 @@ def test_html_reads_as_text(source: str, text: str) -> None:
     assert to_text(source) == text
 
 
+def test_a_reference_to_no_character_is_a_replacement_however_long_it_is() -> None:
+    assert to_text(f"a&#{'9' * 5000};b &#x{'f' * 5000};c") == "a\ufffdb \ufffdc"
+
+
 def test_quotes_carry_marks_where_they_are_asked_for() -> None:
     source = "<div>new</div><blockquote>old<br>lines<blockquote>older</blockquote></blockquote><div>end</div>"
     assert to_text(source, quote_marks=True) == "new\n\n> old\n> lines\n>\n> > older\n\nend"

@@ -212,3 +212,20 @@ def test_large_attachments_do_not_use_up_what_headers_may_take() -> None:
     part = b"--outer-1\r\nContent-Type: application/pdf; name=%d.pdf\r\n\r\n" + b"x" * 400_000 + b"\r\n"
     tree = mime.read_tree(HEAD + b"".join(part % number for number in range(8)) + b"--outer-1--")
     assert [child.filename for child in tree.root.children] == [f"{number}.pdf" for number in range(8)]
+
+
+def test_a_boundary_in_the_middle_of_a_line_parts_nothing() -> None:
+    raw = HEAD + b"--outer-1\r\n\r\nsee --outer-1\r\n>--outer-1\r\nend\r\n--outer-1--\r\n"
+    assert outline(raw) == [("1", "text/plain", "see --outer-1\n>--outer-1\nend")]
+
+
+def test_a_header_that_ends_just_at_its_limit_keeps_the_body() -> None:
+    line = b"X-Fill: " + b"x" * 55 + b"\n"
+    raw = line * (mime.HEADER_OCTETS // len(line)) + b"\nfirst paragraph\n\nsecond paragraph"
+    assert len(line) == 64
+    assert mime.read_tree(raw).root.text() == "first paragraph\n\nsecond paragraph"
+
+
+def test_the_name_that_kept_its_characters_is_the_better_one() -> None:
+    raw = b'Content-Type: application/pdf; name="=?utf-8?Q?r=C3=A9sum=C3=A9.pdf?="\nContent-Disposition: attachment; filename="r?sum?.pdf"\n\nx'
+    assert mime.read_tree(raw).root.filename == "résumé.pdf"
