@@ -26,6 +26,10 @@ STEPS = {
     "place": "What became of it?", "settle": "What does it report?", "answer": "What do we answer?",
     "notify": "Which agents are told?", "command": "What does it order?",
 }  # fmt: skip
+MOVES = {
+    "merged": "{} was merged into {}", "unmerged": "it was taken out of {} again, back to {}",
+    "split": "it was split off {} and opened {}",
+}  # fmt: skip
 GOOD, BAD = ("held", "enqueued"), ("refused", "suppressed", "failed")
 OUTCOMES = {
     "refused": "it points to a ticket, but its author has no right to use that", "suppressed": "nothing is sent",
@@ -139,14 +143,22 @@ def retry(config_path: str | None, id_: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One object.")
 @click.pass_obj
 def explain(config_path: str | None, id_: int, as_json: bool) -> None:
-    """Print every decision about a mail, in order, with its rule and its evidence."""
+    """Print every decision about a mail, in order, with its rule and its evidence, and where it went since."""
+    from postroom.store import reports
+
     with open_store(config.load(config_path)) as store, store.read() as connection:
         row = _row(connection, id_)
         refs = _refs(connection, [row])
+        moves = reports.moves(connection, row.ticket_id, row.message_id) if row.ticket_id in refs else []
     if as_json:
-        output.print_json({**as_object(row, refs), "decision": row.decision or []})
+        steps = [
+            {"at": output.utc(m.at), "event": m.event, "from": m.from_ref, "to": m.to_ref, "actor": m.actor, "why": m.why}
+            for m in moves
+        ]  # fmt: skip
+        output.print_json({**as_object(row, refs), "decision": row.decision or [], "moves": steps})
         return
     ticket = f", {refs[row.ticket_id]}" if row.ticket_id in refs else ""
+    ticket += f", now on {moves[-1].to_ref}" if moves else ""
     click.echo(click.style(f"Mail {row.id}: {row.state}{ticket}", bold=True))
     if row.reason:
         click.echo(output.one_line(row.reason))
@@ -158,6 +170,12 @@ def explain(config_path: str | None, id_: int, as_json: bool) -> None:
             step = str(line.get("step"))
             output.heading(STEPS.get(step, step))
         _explain(line)
+    if moves:
+        output.heading("Where did it go since?")
+    for m in moves:
+        why = f": {m.why}" if m.why else ""
+        words = f"{output.shown(m.at)}  {MOVES[m.event].format(m.from_ref, m.to_ref)} by {m.actor}{why}"
+        click.echo(f"  · {output.one_line(words)}")
 
 
 def _explain(line: dict[str, Any]) -> None:

@@ -31,6 +31,18 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """One step of a message from ticket to ticket."""
+
+    at: datetime
+    event: str  # merged, unmerged, split
+    from_ref: str
+    to_ref: str
+    actor: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class WholeTicket:
     """A ticket's row with everything on it, each in its order."""
 
@@ -72,6 +84,34 @@ def whole_ticket(connection: Connection, id_: int) -> WholeTicket:
 def merged_from(connection: Connection, id_: int) -> list[str]:
     """The references of the tickets that were merged into this one."""
     return list(connection.execute(select(Ticket.ref).where(Ticket.merged_into == id_).order_by(Ticket.id)).scalars())
+
+
+def moves(connection: Connection, ticket_id: int, message_id: int | None) -> list[Moved]:
+    """How a message came from the ticket that took it to the one that it is on, oldest first; without a message, the ticket's own way."""
+    ref = connection.execute(select(Ticket.ref).where(Ticket.id == ticket_id)).scalar_one()
+    way: list[Moved] = []
+    been, last = {ref}, 0
+    kinds = Event.event.in_(("merged", "unmerged", "split"))
+    query = select(Event.__table__).join(Ticket, Ticket.id == Event.ticket_id).where(kinds).order_by(Event.id)
+    while True:
+        events = connection.execute(query.where(Ticket.ref == ref, Event.id > last)).all()
+        found = next(((e, to) for e in events if (to := _away(e, message_id, been))), None)
+        if found is None:
+            return way
+        event, to = found
+        way.append(Moved(event.at, event.event, ref, to, event.actor, event.detail.get("why", "")))
+        ref, last = to, event.id
+        been.add(to)
+
+
+def _away(event: Row[Any], message_id: int | None, been: Collection[str]) -> str | None:
+    """The ticket that an event took the message to."""
+    detail = event.detail
+    if event.event == "split":
+        return str(detail["to"]) if detail["message"] == message_id else None
+    to = detail.get("into" if event.event == "merged" else "ticket")
+    named = message_id in detail["messages"] or (message_id is None and (event.event == "merged" or to in been))
+    return str(to) if to and named else None
 
 
 def refs(connection: Connection, ids: Collection[int]) -> dict[int, str]:
