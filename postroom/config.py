@@ -21,6 +21,7 @@ import msgspec
 
 from postroom.config_rules import Block, Known, Rule, check_assign, check_rules
 from postroom.config_section import Section, Size
+from postroom.config_times import Hours, Status, check_statuses, check_times
 from postroom.errors import ConfigError
 
 SEARCH_PATH = ("postroom.toml", "/etc/postroom/config.toml")
@@ -63,6 +64,12 @@ class Queue(Section, frozen=True, kw_only=True):
     title: str = ""  # "" is the table's name
     agents: tuple[str, ...] = ()
     assign: str = "none"  # none, round_robin, least_loaded, or an agent's name
+    hours: tuple[str, ...] = ()  # () is always
+    holidays: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    first_response_hours: Hours = 0.0  # 0 is never due
+    resolution_hours: Hours = 0.0
+    escalate_to: str = ""  # an agent's name; "" is the ticket's agent and the queue's
 
 
 class Agent(Section, frozen=True, kw_only=True):
@@ -141,7 +148,10 @@ class Tickets(Section, frozen=True, kw_only=True):
     priorities: tuple[str, ...] = ("critical", "high", "medium", "low")
     default_priority: str = "medium"
     resolution_codes: tuple[str, ...] = ("solved", "workaround", "not_reproducible", "wont_fix", "duplicate")
-    extra_statuses: tuple[str, ...] = ()
+    remind_customer_days: float = 0  # 0 is never
+    remind_customer_times: int = 2
+    close_resolved_days: float = 0  # 0 is never
+    close_resolved_mail: bool = False
 
 
 class Notify(Section, frozen=True, kw_only=True):
@@ -153,6 +163,9 @@ class Notify(Section, frozen=True, kw_only=True):
     assignment: bool = True
     customer_reply: bool = True
     undeliverable: bool = True
+    reminder: bool = True
+    escalation: bool = True
+    follow_up: bool = True
 
 
 class Answers(Section, frozen=True, kw_only=True):
@@ -221,6 +234,7 @@ class Config(Section, frozen=True, kw_only=True):
     rule: tuple[Rule, ...] = ()
     queue: dict[str, Queue] = msgspec.field(default_factory=lambda: {"support": Queue()})
     agent: dict[str, Agent] = msgspec.field(default_factory=dict)
+    status: dict[str, Status] = msgspec.field(default_factory=dict)
     mailbox: dict[str, Mailbox] = msgspec.field(
         default_factory=lambda: {"support": Mailbox(address="support@localhost", queue="support")}
     )
@@ -280,7 +294,7 @@ SECTIONS: dict[str, type[Section]] = {
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
     "block": Block,
 }  # fmt: skip
-NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox}
+NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox, "status": Status}
 
 S = TypeVar("S", bound=Section)
 
@@ -353,6 +367,12 @@ def _check(config: Config) -> None:
             if agent not in config.agent:
                 raise ConfigError(f"queue.{name}.agents: there is no [agent.{agent}]")
         check_assign(queue.assign, f"queue.{name}.assign", config.agent)
+        if queue.escalate_to and queue.escalate_to not in config.agent:
+            raise ConfigError(f"queue.{name}.escalate_to: there is no [agent.{queue.escalate_to}]")
+        targets = {"first_response_hours": queue.first_response_hours, "resolution_hours": queue.resolution_hours}
+        priorities = config.tickets.priorities
+        check_times(f"queue.{name}", queue.hours, queue.holidays, queue.time_zone, targets, priorities)
+    check_statuses(config.status)
     seen: dict[str, str] = {}
     for name, mailbox in config.mailbox.items():
         path = f"mailbox.{name}"
@@ -441,6 +461,8 @@ ZERO_IS_FINE = {
     "processing.workers",
     "smtp.min_free_disk",
     "tickets.reopen_days",
+    "tickets.remind_customer_days",
+    "tickets.close_resolved_days",
     "answers.per_sender_hour",
     "answers.per_sender_day",
     "answers.per_domain_hour",

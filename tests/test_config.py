@@ -138,6 +138,23 @@ def test_what_is_missing_is_named_with_its_path(text: str, path: str) -> None:
         ("[smtp]\nlisten = ['127.0.0.1:²']", "smtp.listen: '127.0.0.1:²' is not HOST:PORT"),
         ("[smtp]\nlisten = ['127.0.0.1:65536']", "smtp.listen: '127.0.0.1:65536' is not HOST:PORT"),
         ("[tickets]\ndefault_type = 'riddle'", "tickets.default_type: riddle is none of question, incident"),
+        ("[queue.a]\nhours = ['mon 9-17']", "queue.a.hours[0]: 'mon 9-17' is not such as"),
+        ("[queue.a]\nhours = ['mon-son 09:00-17:00']", "queue.a.hours[0]: 'mon-son 09:00-17:00' is not such as"),
+        ("[queue.a]\nhours = ['mon 17:00-09:00']", "queue.a.hours[0]: 'mon 17:00-09:00' does not begin before"),
+        ("[queue.a]\nhours = ['mon 17:00-24:01']", "queue.a.hours[0]: 'mon 17:00-24:01' does not begin before"),
+        ("[queue.a]\nholidays = ['2026-02-29']", "queue.a.holidays[0]: '2026-02-29' is no day"),
+        ("[queue.a]\nholidays = ['25.12.']", "queue.a.holidays[0]: '25.12.' is no day"),
+        ("[queue.a]\ntime_zone = 'Berlin'", "queue.a.time_zone: 'Berlin' is no time zone"),
+        ("[queue.a]\ntime_zone = '../etc'", "queue.a.time_zone: '../etc' is no time zone"),
+        ("[queue.a]\nresolution_hours = -1", "queue.a.resolution_hours: -1 is not between"),
+        ("[queue.a]\nresolution_hours = nan", "queue.a.resolution_hours: nan is not between"),
+        ("[queue.a]\nfirst_response_hours = { urgent = 1 }", "queue.a.first_response_hours: 'urgent' is no priority"),
+        ("[queue.a]\nescalate_to = 'zoe'", "queue.a.escalate_to: there is no [agent.zoe]"),
+        ("[status.held]", "status.held.phase: is missing"),
+        ("[status.held]\nphase = 'gone'", "status.held.phase: expected one of open, pending_customer"),
+        ("[status.open]\nphase = 'open'", "status.open.phase: is fixed"),
+        ("[status.open]\nto = ['gone']", "status.open.to: there is no status 'gone'"),
+        ("[status.on-hold]\nphase = 'open'", "status.on-hold: a status has no -"),
         ("[tickets]\npriorities = ['low']", "tickets.default_priority: medium is none of low"),
     ],
 )
@@ -152,6 +169,7 @@ TABLES = {
     "queue": ("queue.x", config.Queue),
     "agent": ("agent.x", config.Agent),
     "mailbox": ("mailbox.x", config.Mailbox),
+    "status": ("status.x", config.Status),
 }
 
 
@@ -174,7 +192,8 @@ def keys_of(kind: type[msgspec.Struct]) -> set[str]:
 def rules() -> st.SearchStrategy[Any]:
     """Rules that are nearly right, in lists that may hold anything."""
     words = st.sampled_from(["support", "ann@example.com", "@example.com", "(a+)+", "spam", "none", "\n", ""])
-    text = st.dictionaries(st.sampled_from(["contains", "equals", "matches", "name"]), words | st.lists(words), max_size=3)
+    text_keys = st.sampled_from(["contains", "equals", "matches", "name"])
+    text = st.dictionaries(text_keys, words | st.lists(words), max_size=3)
     values = words | st.lists(words, max_size=2) | text | st.lists(text, max_size=2) | scalars
     tables = [st.dictionaries(st.sampled_from(sorted(keys_of(kind))), values, max_size=3) for kind in (When, Then)]
     rule = st.builds(lambda when, then: {"name": "x", "when": when, "then": then}, *(one | scalars for one in tables))
@@ -323,7 +342,7 @@ KEY_LINE = re.compile(r"#?([a-z_]+) = ")
 TABLE_LINE = re.compile(r"#?\[([a-z_.]+)\]")
 NO_DEFAULT = {
     ("agent", "ann", "address"), ("mailbox", "support", "imap", "host"), ("mailbox", "support", "imap", "user"),
-    ("mailbox", "support", "imap", "password_file"),
+    ("mailbox", "support", "imap", "password_file"), ("status", "on_hold", "phase"),
 }  # fmt: skip
 
 
@@ -348,6 +367,7 @@ def test_the_example_with_every_line_on_shows_every_key_with_its_default() -> No
     wanted = {(section,): kind for section, kind in config.SECTIONS.items()}
     wanted |= {("outgoing", "smtp"): SmartHost, ("queue", "support"): config.Queue, ("agent", "ann"): config.Agent}
     wanted |= {("mailbox", "support"): config.Mailbox, ("mailbox", "support", "imap"): Imap}
+    wanted |= {("status", "on_hold"): config.Status}
     expected: dict[tuple[str, ...], Any] = {}
     for path, kind in wanted.items():
         for field in msgspec.structs.fields(kind):

@@ -6,8 +6,10 @@ Each says its words to the desk and puts what has to be told into the outbox, in
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     Act = Callable[["Doing"], Sequence[Happened]]
 
 NOBODY = ("none", "nobody", "-")
+AHEAD = re.compile(r"(\d{1,4})\s*(h|d|w)")
+AHEAD_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 STANDARD_INPUT = "-"
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the ticket as it is now, one object.")
@@ -49,12 +53,14 @@ class Doing:
 def act(config_path: str | None, ref: str, actor: str | None, as_json: bool, what: Act, done: str) -> None:
     """Do it, tell whoever has to be told, and print the ticket, or `done` with its reference."""
     from postroom.desk import actions
+    from postroom.desk.due import follow_clock
     from postroom.store import reports
 
     with open_house(config.load(config_path)) as house, house.store.write(alone=True) as connection:
         doing = Doing(house, connection, ref, actor)
         for happened in what(doing):
             house.notifier.enqueue(connection, happened)
+        follow_clock(connection, house.config, doing.ticket.id, doing.now)
         ticket = actions.find(connection, doing.ticket.ref)
         whole = reports.whole_ticket(connection, ticket.id)
     if as_json:
@@ -119,7 +125,7 @@ def status(config_path: str | None, ref: str, status: str, actor: str | None, as
     from postroom.desk import actions
 
     def what(doing: Doing) -> Sequence[Happened]:
-        settings = doing.house.config.tickets
+        settings = doing.house.config
         return actions.set_status(doing.connection, settings, doing.ticket, status, doing.actor, doing.now)
 
     act(config_path, ref, actor, as_json, what, "status set")
@@ -250,4 +256,31 @@ def tag(
     act(config_path, ref, actor, as_json, what, "tagged")
 
 
-ACTIONS = (assign, status, note, reply, merge, unmerge, split, tag)
+@click.command("follow-up")
+@click.argument("ref")
+@click.argument("when")
+@acting
+@as_json
+@click.pass_obj
+def follow_up(config_path: str | None, ref: str, when: str, actor: str | None, as_json: bool) -> None:
+    """Have a ticket's agents told of it again: at 2026-12-01, 2026-12-01T09:00:00Z, or in 12h, 3d, 2w; or `none`."""
+    from postroom.desk import actions
+
+    def what(doing: Doing) -> Sequence[Happened]:
+        at = None if when in NOBODY else _ahead(when, doing.now)
+        return actions.follow_up(doing.connection, doing.ticket, at, doing.actor, doing.now)
+
+    act(config_path, ref, actor, as_json, what, "not to be followed up" if when in NOBODY else "to be followed up")
+
+
+def _ahead(when: str, now: datetime) -> datetime:
+    if ahead := AHEAD.fullmatch(when.strip()):
+        return now + int(ahead[1]) * AHEAD_UNITS[ahead[2]]
+    try:
+        moment = datetime.fromisoformat(when.strip())
+    except ValueError:
+        raise click.UsageError(f"{when!r} is no time; write 2026-12-01, 2026-12-01T09:00:00Z, 12h, 3d or 2w") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+ACTIONS = (assign, status, note, reply, merge, unmerge, split, tag, follow_up)

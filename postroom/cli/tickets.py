@@ -67,7 +67,7 @@ def list_(
     from postroom.store import reports
 
     for status in statuses:
-        check_status(status, settings.tickets)
+        check_status(status, settings)
     with open_store(settings) as store, store.read() as connection:
         wanted = _filter(connection, statuses, assignee, requester, queue, since)
         if as_json:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from postroom.desk import tickets
 from postroom.desk.authentication import Authentication, authenticated
 from postroom.desk.author import Author, Standing, identify
+from postroom.desk.due import follow_clock, has_targets
 from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
@@ -186,7 +187,17 @@ class _Receiving:
         self.settled.note("place", placed.rule, "held", placed.why)
         self.settled.outcome, self.settled.reason, self.settled.ticket_id = placed.outcome, placed.why, placed.ticket_id
         self.settled.message_id = placed.happened.message_id if placed.happened else None
+        self._follow_clocks(placed)
         return placed
+
+    def _follow_clocks(self, placed: Placed) -> None:
+        """Bring the due times of the tickets that it changed up to that; history is due no more."""
+        config = self.reception.desk.config
+        if self.delivery.archive or (placed.outcome == "opened" and not placed.also and not has_targets(config)):
+            return
+        changed = {one.ticket_id for one in (placed.happened, *placed.also) if one is not None}
+        for ticket_id in sorted(changed | ({placed.ticket_id} if placed.ticket_id and changed else set())):
+            follow_clock(self.connection, config, ticket_id, self.now)
 
     def tell(self, placed: Placed) -> None:
         """Hand on what happened, unless history is being read or somebody asked for quiet."""

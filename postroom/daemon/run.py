@@ -117,7 +117,7 @@ class Daemon:
         self._intake = Intake(store, self._processor.wake)
         self._smtp = SmtpServer(config, store, self._intake)
         self._watchers: dict[str, Watcher] = {}
-        self._schedule = Schedule(config, store)
+        self._schedule = Schedule(config, store, now, house.notifier, self._courier.wake)
 
     async def start(self) -> None:
         """Start it all; raises UserError where a port is taken."""

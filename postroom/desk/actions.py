@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from postroom.config import Tickets
+from postroom.config import Config, Tickets
 from postroom.desk import workflow
 from postroom.desk.author import Agent
 from postroom.desk.happened import NEWCOMER, Happened, What
@@ -41,12 +41,13 @@ def assign(connection: Connection, ticket: Row[Any], agent: Agent | None, actor:
 
 
 def set_status(
-    connection: Connection, settings: Tickets, ticket: Row[Any], status: str, actor: str, now: datetime
+    connection: Connection, config: Config, ticket: Row[Any], status: str, actor: str, now: datetime
 ) -> list[Happened]:
-    """Change the status; UserError for one that does not exist."""
-    workflow.check_status(status, settings)
+    """Change the status; UserError for one that does not exist, or that the present one cannot become."""
+    workflow.check_status(status, config)
     if ticket.status == status:
         return []
+    workflow.check_move(ticket.status, status, config)
     times = workflow.times_of(ticket.status, status, now)
     tickets.change(connection, ticket.id, {"status": status, "updated_at": now, **times})
     _event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)
@@ -111,6 +112,18 @@ def choice(settings: Tickets, what: str, wanted: str) -> str:
         there_are = f"there are: {', '.join(allowed)}" if allowed else "the configuration names none"
         raise UserError(f"there is no {what} {wanted.strip()!r}; {there_are}")
     return found
+
+
+def follow_up(
+    connection: Connection, ticket: Row[Any], at: datetime | None, actor: str, now: datetime
+) -> list[Happened]:
+    """Have the ticket's agents told of it again at that time, or, with None, not any more."""
+    if at is not None and at <= now:
+        raise UserError("the time to look at it again has to lie ahead")
+    if ticket.follow_up_at != at:
+        tickets.change(connection, ticket.id, {"follow_up_at": at, "updated_at": now})
+        _event(connection, ticket.id, "follow up", {"at": at.isoformat(timespec="seconds") if at else None}, actor, now)
+    return []
 
 
 def solve(connection: Connection, ticket: Row[Any], text: str, actor: str, now: datetime) -> list[Happened]:

@@ -105,7 +105,7 @@ def _status(doing: Doing, wanted: str) -> str:
     if not status:
         raise UserError("it does not say which status")
     status = workflow.PENDING_CUSTOMER if status == PENDING else status
-    return workflow.check_status(status, doing.desk.config.tickets)
+    return workflow.check_status(status, doing.desk.config)
 
 
 def _always(status: str) -> Callable[[Doing, str], str]:
@@ -204,8 +204,8 @@ def _do_assign(doing: Doing, agent: Agent | None) -> str:
 
 
 def _do_status(doing: Doing, status: str) -> str:
-    settings = doing.desk.config.tickets
-    doing.now_happened(actions.set_status(doing.connection, settings, doing.ticket, status, doing.actor, doing.now))
+    config = doing.desk.config
+    doing.now_happened(actions.set_status(doing.connection, config, doing.ticket, status, doing.actor, doing.now))
     return f"the status of {doing.ticket.ref} is {status}"
 
 

@@ -21,6 +21,9 @@ class What(StrEnum):
     STATUS = "status"  # an agent changed the status
     ASSIGNED = "assigned"  # the ticket was given to an agent
     HANDED_IN = "handed-in"  # an agent forwarded a customer's mail, which opened a ticket
+    ESCALATED = "escalated"  # the ticket is overdue
+    REMINDED = "reminded"  # it has waited for its customer so long that he is reminded
+    FOLLOW_UP = "follow-up"  # the time has come at which it was to be looked at again
     REFUSED = "refused"  # an agent's mail held a wrong command: none was carried out, nothing was sent
 
 

@@ -64,7 +64,7 @@ def route_of(desk: Desk, incoming: Incoming) -> Route:
 def _assign(connection: Connection, desk: Desk, incoming: Incoming, found: Route) -> Choice | None:
     queue = desk.config.queue[found.queue]
     how = found.assign or queue.assign
-    return choose(connection, found.queue, how, incoming.author.address, workflow.done(desk.config))
+    return choose(connection, found.queue, how, incoming.author.address, workflow.DONE)
 
 
 def _event(connection: Connection, incoming: Incoming, ticket_id: int, event: str, detail: dict[str, Any]) -> None:

@@ -149,7 +149,7 @@ def add_customer(connection: Connection, desk: Desk, ticket: Row[Any], incoming:
     """Add a customer's message; it reopens what waited for him. `agreed`: he takes part already, or is trusted."""
     flags = [] if agreed else [NEWCOMER]
     message_id = _store(connection, desk, incoming, ticket.id, "user", "public", flags)
-    status = workflow.after_customer(ticket.status)
+    status = workflow.after_customer(ticket.status, desk.config)
     _touch(connection, incoming, ticket, status, {})
     return Happened(
         What.CUSTOMER_REPLIED,

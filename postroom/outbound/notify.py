@@ -88,6 +88,12 @@ class Notifier:
                 self._tell_of_assignment(told)
             case What.HANDED_IN:
                 self._tell_of_handing_in(told)
+            case What.ESCALATED:
+                self._tell_of_due(told, "escalation")
+            case What.FOLLOW_UP:
+                self._tell_of_due(told, "follow_up")
+            case What.REMINDED:
+                self._remind(told)
             case What.REFUSED:
                 self._tell_of_refusal(told)
         return told.mails, told.lines
@@ -160,10 +166,24 @@ class Notifier:
         ))  # fmt: skip
         told.note("answer", "status", "enqueued", f"{new} to {case.requester}", recipient=case.requester)
 
-    def _refuse_status(self, told: _Told) -> Refusal | None:
+    def _remind(self, told: _Told) -> None:
         case = told.case
-        if not self._config.notify.status:
-            return Refusal("switched-off", "status mails are switched off in the configuration")
+        refusal = self._refuse_status(told, "reminder") or self._limit(told.connection, case.requester)
+        if refusal is not None:
+            self._suppress(told, "reminder", refusal)
+            return
+        last = addressing.last_of_customer(told.connection, case.id)
+        subject = wording.reply_subject(case.subject, case.ref) if case.first_responded_at or case.is_known else None
+        told.mails.append(self._letters.to_customer(
+            case, "reminder", {"ticket": wording.ticket_data(self._config, case)}, subject=subject,
+            thread=_thread_of_row(last), why=GENERATED, about=None,
+        ))  # fmt: skip
+        told.note("answer", "reminder", "enqueued", f"a reminder to {case.requester}", recipient=case.requester)
+
+    def _refuse_status(self, told: _Told, purpose: str = "status") -> Refusal | None:
+        case = told.case
+        if not getattr(self._config.notify, purpose):
+            return Refusal("switched-off", f"{purpose} mails are switched off in the configuration")
         if not is_sendable(case.requester):
             return Refusal("from-one-address", f"{case.requester[:100]!r} is no address that we write to")
         if policy.ROLE.fullmatch(case.requester.rpartition("@")[0]):
@@ -293,6 +313,25 @@ class Notifier:
                 "actor": happened.actor,
             }  # fmt: skip
             self._tell(told, purpose, self._who_answers(told.connection, case, told.agents()), data)
+
+    def _tell_of_due(self, told: _Told, purpose: str) -> None:
+        """The ticket's agent; of what is overdue the one whom the queue names, or its other agents too."""
+        case = told.case
+        if not self._is_on(told, purpose):
+            return
+        agents = self._who_answers(told.connection, case, told.agents())
+        if purpose == "escalation":
+            queue = self._config.queue.get(case.queue)
+            named = [a for a in told.agents() if queue is not None and a.name == queue.escalate_to]
+            others = [a for a in told.agents() if case.queue in a.queues and a not in agents]
+            agents = named or [*agents, *others]
+        data: dict[str, Any] = {
+            "ticket": wording.private_ticket_data(self._config, case), "message": self._last_message(told),
+        }  # fmt: skip
+        if purpose == "escalation":
+            due = case.sla_due_at or self._clock()
+            data |= {"due": wording.date_in_words(due, self._language), "is_answered": bool(case.first_responded_at)}
+        self._tell(told, purpose, agents, data)
 
     def _tell_of_refusal(self, told: _Told) -> None:
         """The agent alone gets each wrong line, and his words to send again. There is no switch for it."""

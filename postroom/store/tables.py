@@ -184,9 +184,14 @@ class Ticket(Base):
     first_responded_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
-    follow_up_at: Mapped[datetime | None]
+    follow_up_at: Mapped[datetime | None] = mapped_column(index=True)
     action_required_at: Mapped[datetime | None]
-    sla_due_at: Mapped[datetime | None]
+    sla_due_at: Mapped[datetime | None] = mapped_column(index=True)  # None while its clock stands still
+    clock_stopped_at: Mapped[datetime | None]  # since when it does
+    clock_stopped_seconds: Mapped[int] = mapped_column(Integer, default=0)  # working time that it stood still before
+    escalated_at: Mapped[datetime | None]  # when somebody was told that it is overdue
+    waiting_since: Mapped[datetime | None]  # since when it waits for its customer
+    reminders: Mapped[int] = mapped_column(Integer, default=0)  # that he had meanwhile
     resolution_summary: Mapped[str | None]
     resolution_code: Mapped[str | None]
     root_cause: Mapped[str | None]

@@ -192,3 +192,14 @@ def test_what_cannot_be_done_is_one_line_and_changes_nothing(desk, arguments, wo
     ran = desk("tickets", *arguments)
     assert (ran.status, words in ran.err, ran.err.count("\n")) == (1, True, 1), ran.err
     assert desk("tickets", "export").out == before
+
+
+def test_a_ticket_is_to_be_followed_up_at_a_time_ahead(desk):
+    assert desk("tickets", "follow-up", "T-1001", "2099-12-01").status == 0
+    assert desk.ticket("T-1001")["followUpAt"] == "2099-12-01T00:00:00Z"
+    [ticket] = desk("tickets", "follow-up", "T-1001", "3d", "--json").objects
+    assert "2099" not in ticket["followUpAt"]
+    assert desk("tickets", "follow-up", "T-1001", "none").status == 0
+    assert desk.ticket("T-1001")["followUpAt"] is None
+    assert "lie ahead" in desk("tickets", "follow-up", "T-1001", "2020-01-01").err
+    assert desk("tickets", "follow-up", "T-1001", "soon").status == 2

@@ -62,7 +62,7 @@ def test_no_variable_is_without_use_or_missing(language, purpose):
             Templates().render(purpose, {k: v for k, v in SAMPLES[purpose].items() if k != variable}, language)
 
 
-@pytest.mark.parametrize("purpose", ["confirmation", "status"])
+@pytest.mark.parametrize("purpose", ["confirmation", "status", "reminder"])
 def test_what_a_customer_gets_by_itself_is_told_nothing_that_a_stranger_wrote(purpose):
     assert not {"subject", "requester", "requester_name"} & set(SAMPLES[purpose]["ticket"])
     assert "message" not in SAMPLES[purpose]

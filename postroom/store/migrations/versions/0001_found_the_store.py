@@ -87,6 +87,11 @@ def _tickets() -> None:
         sa.Column("follow_up_at", TIME, nullable=True),
         sa.Column("action_required_at", TIME, nullable=True),
         sa.Column("sla_due_at", TIME, nullable=True),
+        sa.Column("clock_stopped_at", TIME, nullable=True),
+        sa.Column("clock_stopped_seconds", sa.Integer(), nullable=False),
+        sa.Column("escalated_at", TIME, nullable=True),
+        sa.Column("waiting_since", TIME, nullable=True),
+        sa.Column("reminders", sa.Integer(), nullable=False),
         sa.Column("resolution_summary", sa.Text(), nullable=True),
         sa.Column("resolution_code", sa.Text(), nullable=True),
         sa.Column("root_cause", sa.Text(), nullable=True),
@@ -103,7 +108,9 @@ def _tickets() -> None:
     )
     op.create_index("ix_ticket_assigned_to", "ticket", ["assigned_to"])
     op.create_index("ix_ticket_email_thread_id", "ticket", ["email_thread_id"])
+    op.create_index("ix_ticket_follow_up_at", "ticket", ["follow_up_at"])
     op.create_index("ix_ticket_requester", "ticket", ["requester"])
+    op.create_index("ix_ticket_sla_due_at", "ticket", ["sla_due_at"])
     op.create_index("ix_ticket_status_id", "ticket", ["status", "id"])
     op.create_table(
         "ticket_link",
