@@ -53,19 +53,33 @@ def pattern(field: str) -> re.Pattern[str]:
 def one_of(entries: Iterable[str]) -> str:
     """A pattern of alternatives, the longest first, each on word boundaries where its script has words.
 
-    Those with a boundary on both sides share it: at most places of a text one look behind is all the work.
+    Within a word one look behind is all the work of a search, and where a word begins one look at its first letter
+    leaves few alternatives.
     """
-    shared: list[str] = []
+    spaced: list[str] = []
     others: list[str] = []
     for entry in sorted(entries, key=lambda one: (-len(one), one)):
-        begins, ends = _is_bounded(entry[0]), _is_bounded(entry[-1])
-        if begins and ends:
-            shared.append(re.escape(entry))
-        else:
-            others.append((_BEFORE if begins else "") + re.escape(entry) + (_AFTER if ends else ""))
-    if shared:
-        others.append(f"{_BEFORE}(?:{'|'.join(shared)}){_AFTER}")
-    return "(?:" + "|".join(others) + ")"
+        (spaced if _is_bounded(entry[0]) else others).append(entry)
+    ways = [f"{_BEFORE}(?:{by_first(spaced)})"] if spaced else []
+    if others:
+        ways.append(f"(?=[{re.escape(''.join(sorted({entry[0] for entry in others})))}])(?:{by_first(others)})")
+    return f"(?:{'|'.join(ways)})"
+
+
+def by_first(entries: Iterable[str], *, bounded: bool = True) -> str:
+    """Alternatives gathered by their first letter: those of other letters cost a search nothing.
+
+    `bounded`: each goes to the end of a word, if its script has words.
+    """
+    gathered: dict[str, tuple[list[str], list[str]]] = {}
+    for entry in entries:
+        free, ending = gathered.setdefault(entry[0], ([], []))
+        (ending if bounded and _is_bounded(entry[-1]) else free).append(re.escape(entry[1:]))
+    alternatives: list[str] = []
+    for first, (free, ending) in gathered.items():
+        rests = [*free, f"(?:{'|'.join(ending)}){_AFTER}"] if ending else free
+        alternatives.append(f"{re.escape(first)}(?:{'|'.join(rests)})")
+    return "|".join(alternatives)
 
 
 def _is_bounded(character: str) -> bool:
