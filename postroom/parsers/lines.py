@@ -39,6 +39,8 @@ _PLAIN = {
     0xFF1A: ":", 0xFE55: ":", 0xFF1C: "<", 0xFF1E: ">", 0x060C: ",", 0xFF0C: ",", 0x2019: "'", 0x02BC: "'",
     0xFF08: "(", 0xFF09: ")",
 }  # fmt: skip
+_UNPLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
+BLANKS = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # all that a viewed line may have of them
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&amp;", "&"))
 _LINK = re.compile(
     r"\[([^\[\]]{0,200})\]\((?:mailto:|https?:)[^()\s]{0,400}\)|<mailto:[^<>\s]{0,200}>|\[mailto:([^\[\]\s]{0,200})\]"
@@ -57,7 +59,9 @@ def view(line: str) -> str:
     """A line as patterns see it: at most `VIEW_LENGTH` characters, NFC, ASCII digits and colons, plain blanks."""
     seen = line[:VIEW_LENGTH]
     if not seen.isascii():
-        seen = unicodedata.normalize("NFC", seen).translate(_PLAIN)
+        seen = unicodedata.normalize("NFC", seen)
+        if _UNPLAIN.search(seen):  # most lines of most languages have nothing to make plain
+            seen = seen.translate(_PLAIN)
     elif "\t" in seen:
         seen = seen.replace("\t", " ")
     if "&" in seen:
@@ -98,4 +102,4 @@ def unquote(seen: str) -> tuple[int, str]:
 
 def plain(seen: str) -> str:
     """A viewed line without emphasis (`*From:*`, `**Von:**`, `_`), blanks and table bars around it."""
-    return seen.strip(" *_|•").replace("**", "").replace("*", "") if seen else seen
+    return seen.strip(" *_|•").replace("*", "")
