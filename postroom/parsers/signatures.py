@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from postroom.parsers.device_lines import is_device_line
-from postroom.parsers.languages import one_of, pattern, words
-from postroom.parsers.lines import fold, plain
+from postroom.parsers.languages import by_first, one_of, pattern, words
+from postroom.parsers.lines import BLANKS, fold, plain
 from postroom.parsers.separators import is_rule
 
 _MAX_TAIL = 60  # lines that are not blank, from the end, in which a formula is looked for
@@ -28,10 +28,12 @@ _PROSE_WORDS = 12  # a line of so many words in a signature is prose, or legal t
 _DELIMITER = re.compile(r"(?:--|–|—|––|——|\\--|- --)\s?$")
 _STRICT_DELIMITER = re.compile(r"-- $")
 _NAME_LINE = re.compile(r"(?:[-–—~]{1,2}\s?|/\s?)([^\W\d_][\w.'’-]*(?:\s[^\W\d_][\w.'’-]*){0,3})[,.!]?$")
-_CONTACT = re.compile(
-    r"@|https?:|www\.|(?:\+|00)\d[\d ()./-]{6,}|(?<!\d)0\d[\d ()./-]{6,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}"
-    r"|(?i:\b(?:tel|phone|mobile|mob|cell|fax|fon|telefon|tél|tlf|gsm|móvil)\b\.?:?)|[☎📞📱📧✆]"
+# Said from its first sign on, so that a search skips all that is none.
+_NUMBER = re.compile(
+    r"[+\d](?:(?<=\+)\d[\d ()./-]{6,}|(?<=0)(?<!\d0)\d[\d ()./-]{6,}\d|(?<=0)0\d[\d ()./-]{6,}|\d\d\)?[ .-]\d{3}[ .-]\d{4})"
 )
+_CONTACT_WORD = re.compile(r"(?i:\b(?:tel|phone|mobile|mob|cell|fax|fon|telefon|tél|tlf|gsm|móvil)\b)")
+_CONTACT_SIGNS = ("@", "https:", "http:", "www.", "☎", "📞", "📱", "📧", "✆")
 _FOOTER_HEADING = re.compile(
     r"(?i)(?:e-?mail |legal |confidentiality |rechtlicher )?(?:disclaimer|hinweis|notice|haftungsausschluss|avertissement|aviso legal|confidentiality|vertraulichkeitshinweis|confidentialité|riservatezza)[ :.]*$"
 )
@@ -42,9 +44,9 @@ _IMAGE = re.compile(
 _POSTSCRIPT = re.compile(
     r"p\.?\s?s\.?(?:\s?[:,.–—-]|\s\w)|ps:|nb:|n\.b\.|p\.d\.|zs\.|з\.ы\.|ps\.|p\.s\.", re.IGNORECASE
 )
-_TRAILING = re.compile(r"[\s,.!:;…–—*_~-]+$")
-_LIST_FOOTER = re.compile(
-    r"(?i)mailing list|unsubscribe|listinfo|mailman|google groups|groups\.io|lists?\.|avast|avg\.com|virus|github|you received this|to view this discussion|newsletter|sympa|view it on"
+_TRAILING = f",.!:;…–—*_~-{BLANKS}"
+_LIST_FOOTER = re.compile(  # in lower case
+    r"mailing list|unsubscribe|listinfo|mailman|google groups|groups\.io|list\.|lists\.|avast|avg\.com|virus|github|you received this|to view this discussion|newsletter|sympa|view it on"
 )
 _BANNER = re.compile(
     r"(?i)\[?\s*(?:⚠|caution|warning|external|achtung|attention|vorsicht|externe?r? (?:e-?mail|absender)|you don't (?:often )?get email from|"
@@ -90,8 +92,17 @@ def is_own_after_signature(seen: str) -> bool:
     """Whether a viewed line below a signature is not older mail: a postscript, a footer, an address, a rule."""
     line = seen.strip()
     return bool(
-        _POSTSCRIPT.match(line) or _is_footer_line(line) or is_rule(line) or _CONTACT.search(line) or _formula(line)
+        _POSTSCRIPT.match(line) or _is_footer_line(line) or is_rule(line) or _has_contact(line) or _formula(line)
     ) or is_device_line(line)
+
+
+def _has_contact(line: str) -> bool:
+    """Whether a viewed line has an address, a link or a telephone number in it."""
+    return (
+        any(sign in line for sign in _CONTACT_SIGNS)
+        or _NUMBER.search(line) is not None
+        or _CONTACT_WORD.search(line) is not None
+    )
 
 
 def is_banner(seen: str) -> bool:
@@ -110,10 +121,9 @@ def _formula(seen: str) -> str | None:
     line = plain(seen)
     if not line or len(line) > _MAX_FORMULA or len(line.split()) > _MAX_FORMULA_WORDS:
         return None
-    folded = _TRAILING.sub("", fold(line).lstrip("-–—/ "))
-    folded = folded.replace("\u2019", "'").strip("\u2764\ufe0f🎉😊🙂🙏👍 ")
-    folded = _TRAILING.sub("", folded)
-    if folded in words("closings") or _JA_FORMULA_END.search(folded):
+    folded = fold(line).lstrip("-–—/ ").rstrip(_TRAILING)
+    folded = folded.replace("\u2019", "'").strip("\u2764\ufe0f🎉😊🙂🙏👍 ").rstrip(_TRAILING)
+    if folded in words("closings") or (not folded.isascii() and _JA_FORMULA_END.search(folded)):
         return "closing"
     if folded in words("thanks"):
         return "thanks"
@@ -193,7 +203,7 @@ def _end_of_formula(views: Sequence[str], number: int, *, needs_name: bool) -> i
             return n
         if _is_footer_line(line) or is_device_line(line):
             return _end_of_footer(views, n)
-        if _CONTACT.search(line):
+        if _has_contact(line):
             contact = True
         elif _is_prose(line):
             prose.append(n)
@@ -225,9 +235,7 @@ def _is_prose(line: str) -> bool:
 def _find_name_line(views: Sequence[str], floor: int) -> tuple[int, int] | None:
     """`-Ann`, `/Ann` or `– Ann Smith` on the last line, footers apart."""
     last = _last_nonblank(views, len(views), floor)
-    while last is not None and (
-        is_device_line(views[last]) or _LIST_FOOTER.search(views[last]) or is_rule(views[last])
-    ):
+    while last is not None and (is_device_line(views[last]) or _is_lists(views[last]) or is_rule(views[last])):
         last = _last_nonblank(views, last, floor)
     if last is None:
         return None
@@ -254,14 +262,18 @@ def _find_footer(views: Sequence[str], floor: int) -> tuple[int, int] | None:
         begins = number == 0 or not views[number - 1].strip() or is_rule(views[number - 1])
         below = views[number + 1 : number + 5]
         if (
-            ((is_rule(line) or line.strip() == "__") and any(_LIST_FOOTER.search(one) for one in below))
+            ((is_rule(line) or line.strip() == "__") and any(map(_is_lists, below)))
             or (begins and _is_footer_line(line))
             or (begins and _LIST_URL.match(line.strip()))
         ):
             start = number
-        elif begins and not (_LIST_FOOTER.search(line) or (start is not None and _CONTACT.search(line))):
+        elif begins and not (_is_lists(line) or (start is not None and _has_contact(line))):
             break
     return None if start is None else (start, len(views))
+
+
+def _is_lists(line: str) -> bool:
+    return _LIST_FOOTER.search(line.lower()) is not None
 
 
 def _is_footer_line(line: str) -> bool:
@@ -274,17 +286,18 @@ def _is_footer_line(line: str) -> bool:
 
 
 def _find_device(views: Sequence[str], first: int) -> tuple[int, int] | None:
-    for number in range(first, len(views)):
-        if not is_device_line(views[number]):
-            continue
-        following = [n for n in range(number + 1, len(views)) if views[n].strip()]
-        if number == first:
-            # Some programs put it above the text.
-            return (number, number + 1) if following else (number, len(views))
-        if not following or all(not _is_prose(views[n]) or _is_footer_line(views[n]) for n in following):
-            return number, len(views)
+    if first < len(views) and is_device_line(views[first]):
+        # Some programs put it above the text.
+        more_below = any(views[n].strip() for n in range(first + 1, len(views)))
+        return (first, first + 1) if more_below else (first, len(views))
+    # Prose below it makes it a line of the text, so that it is looked for only below the last of that.
+    prose = next(
+        (n for n in range(len(views) - 1, first, -1) if _is_prose(views[n]) and not _is_footer_line(views[n])), first
+    )
+    number = next((n for n in range(prose, len(views)) if is_device_line(views[n])), None)
+    if number is None or any(is_device_line(views[n]) for n in range(first + 1, prose)):
         return None
-    return None
+    return number, len(views)
 
 
 @cache
@@ -303,7 +316,7 @@ def _formula_core() -> re.Pattern[str]:
 @cache
 def _notice() -> re.Pattern[str]:
     # Parts of words too: "получателям" of "получател".
-    return re.compile("|".join(map(re.escape, sorted(words("notice"), key=len, reverse=True))))
+    return re.compile(by_first(sorted(words("notice"), key=len, reverse=True), bounded=False))
 
 
 @cache
