@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cache
 
 from postroom.parsers.languages import pattern, words
-from postroom.parsers.lines import fold
+from postroom.parsers.lines import VIEW_LENGTH, fold
 
 _MAX_LENGTH = 160  # characters of a separator
 _MAX_UNANNOUNCED = 60
@@ -15,11 +15,15 @@ _RULE = re.compile(r"[\s_=*·.•‐–—―─━-]{3,}$")
 _DASHES = re.compile(r"[\s>|*_=~#+‐–—―─━-]*")
 _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
-_ENDINGS = "-–—‐=_─━#~:：+*"
+ENDINGS = "-–—‐―=_─━#~:：+*"  # a separator has one at an end; lines that begin with a letter have it at theirs
+_EMPHASIS = " *_\t\r\v\f"
+_ENDS_OR_HIDES = "-=#~:+);>"  # a separator, or what a view makes nothing of: a link, an entity
+_UNDASHED = "original"  # how those begin that stand without dashes
+UNDASHED_INITIALS = "oO"
 _TOBIT = re.compile(r"original message processed by david|originalnachricht verarbeitet von david")
-_MARKER_SIGNS = re.compile(r"##-|-##|#{3,}|-{2,}|={2,}|[=-]{3,}|_{3,}|—|–{2}|\*{3,}|>{3,}|\^|↑|\[|\+{3,}|~{3,}")
-
-_MARKER_CHARACTER = re.compile(r"[#=_—*>^↑\[+~]|--|––")  # one of the signs' first: a look that is ten times as fast
+# Each begins with a character of its own, so that a search skips whatever is none of them.
+_MARKER_SIGNS = re.compile(r"#(?:#-|##)|-(?:-|##|=[=-])|=(?:=|-[=-])|___|—|––|\*\*\*|>>>|\^|↑|\[|\+\+\+|~~~")
+_MOST_WORDS = 4  # of a phrase that names an original message
 
 
 class Separator(Enum):
@@ -37,7 +41,7 @@ def read_separator(seen: str) -> Separator | None:
         return None
     if _is_marker(line):
         return Separator.MARKER
-    if line[0].isalnum() and line[-1] not in _ENDINGS and line[0] not in "oO":
+    if line[0].isalnum() and line[-1] not in ENDINGS and fold(line[:8]) != _UNDASHED:
         return None  # nearly every line of prose
     dashed = line.lstrip(" *_>|")[:1] in "-–—‐=_─━#~+" and line.rstrip(" *_")[-1:] in "-–—‐=_─━#~:+"
     phrase = _phrase(line)
@@ -57,6 +61,15 @@ def read_separator(seen: str) -> Separator | None:
     return _forwarded_by(phrase)
 
 
+def may_announce(line: str) -> bool:
+    """Whether a line that is not viewed yet may be a separator of a forward: those end in a dash, a sign or a colon.
+
+    A look at its end, so that mail that hands nothing on is not read again for that.
+    """
+    end = line.rstrip(_EMPHASIS)[-1:]
+    return end in _ENDS_OR_HIDES or not (end.isascii() or end.isalnum()) or len(line) > VIEW_LENGTH
+
+
 def is_rule(seen: str) -> bool:
     """Whether a line is only dashes, underscores or the like."""
     line = seen.strip()
@@ -65,11 +78,15 @@ def is_rule(seen: str) -> bool:
 
 def is_unannounced_separator(seen: str) -> bool:
     """Whether a line names an original message without any dashes: a separator only above a header block."""
-    return len(seen) <= _MAX_UNANNOUNCED and _phrase(seen.strip()) in words("original")
+    if not 0 < len(seen) <= _MAX_UNANNOUNCED:
+        return False
+    if seen[0].isalnum() and seen[-1] not in ENDINGS and len(seen.split(None, _MOST_WORDS)) > _MOST_WORDS:
+        return False
+    return _phrase(seen.strip()) in words("original")
 
 
 def _phrase(line: str) -> str:
-    begin = _DASHES.match(line)
+    begin = None if line[:1].isalnum() else _DASHES.match(line)
     inner = line[begin.end() if begin else 0 :].rstrip(" *_=~#:+‐–—―─━-")
     return " ".join(fold(inner).split())
 
@@ -80,7 +97,7 @@ def _forwarded_by(phrase: str) -> Separator | None:
 
 
 def _is_marker(line: str) -> bool:
-    if len(line) > _MAX_LENGTH or not _MARKER_CHARACTER.search(line) or not _MARKER_SIGNS.search(line):
+    if len(line) > _MAX_LENGTH or not _MARKER_SIGNS.search(line):
         return False
     return pattern("above").search(fold(line)) is not None
 
