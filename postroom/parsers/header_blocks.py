@@ -22,7 +22,8 @@ _MAX_WRAPPED = 25  # lines that one header may be wrapped over
 _MAX_NOTES_SENDER = 100  # characters
 _MAX_NOTES_LINES = 14  # lines of a Lotus Notes heading
 
-_DATE_LIKE = re.compile(r"\d{1,4}[./-]\d{1,2}|(?:19|20|25)\d\d|\d{1,2}[:.h]\d\d|\d[年년月월]")
+# Said from a digit on, so that a search skips all that is none.
+_DATE_LIKE = re.compile(r"\d(?:[./-]\d|[:h]\d\d|[年년月월]|(?<=1)9\d\d|(?<=2)[05]\d\d)")
 
 _DATE_AND_TIME = re.compile(r"(?:19|20)\d\d.{1,20}\d{1,2}:\d\d")
 
@@ -175,9 +176,23 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
     return "@" in sender and (dated or "subject" in kinds)
 
 
+def may_begin_notes(views: Sequence[str], start: int) -> bool:
+    """Whether a sender of Lotus Notes may stand here: right above a date, or with "Sent by" between."""
+    if len(views[start]) > _MAX_NOTES_SENDER:
+        return False
+    for line in views[start + 1 : start + 4]:
+        if line and (bare := plain(line)):
+            return (
+                _DATE_LIKE.search(bare) is not None or fold(bare[:9]).startswith("sent by") or not plain(views[start])
+            )
+    return False
+
+
 def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
     """The heading of Lotus Notes: name, date, then "To", "cc" and "Subject" with their values beside or below them."""
-    if len(views[start]) > _MAX_NOTES_SENDER or not any(map(_is_short_date, views[start + 1 : start + 4])):
+    if not may_begin_notes(views, start) or not any(
+        len(line) <= _MAX_NOTES_SENDER and _DATE_LIKE.search(line) for line in views[start + 1 : start + 4]
+    ):
         return None
     lines = [plain(line) for line in views[start : start + _MAX_NOTES_LINES]]
     date_line = next((n for n, line in enumerate(lines[:5]) if _DATE_LIKE.search(line)), None)
@@ -203,11 +218,6 @@ def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
     if not {"to", "cc", "subject"} <= values.keys():
         return None
     return HeaderBlock(start, start + end, values)
-
-
-@lru_cache(maxsize=4096)  # asked of each line for the three above it
-def _is_short_date(line: str) -> bool:
-    return len(line) <= _MAX_NOTES_SENDER and _DATE_LIKE.search(line) is not None
 
 
 def _notes_field(line: str) -> tuple[str, str] | None:

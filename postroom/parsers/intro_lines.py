@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from postroom.parsers.languages import one_of, pattern, words
-from postroom.parsers.lines import fold
+from postroom.parsers.lines import BLANKS, fold
 
 WINDOW = 4  # lines that one intro may be wrapped over
 MAX_LENGTH = 500  # characters of an intro, unwrapped
@@ -31,7 +31,7 @@ _DATE_START = re.compile(r"\d|[^\s\d]{1,14}[.,]{0,2} ?\d|[^\s\d]{2,14}[.,]{1,2} 
 _ADDRESS_END = re.compile(r"(?:@[^\s<>()@]{2,255}|@[^\s<>()@]{2,255}[>)\]]{1,3})[\"'\s,]*:?$")
 _LONE_ADDRESS = re.compile(r"[<(\[\"]?[^\s<>()\[\],;:\"]{1,64}@")
 _GROUPWISE = re.compile(r">>> .{3,300}\d .{0,40}>>>$")
-_END = re.compile(r"[\s*_\"'”»>‐–—-]*$")
+_END = f"*_\"'”»>‐–—-{BLANKS}"  # what may trail after an intro
 _PROSE = re.compile(r"[!?] |\.{2,}|[a-zß-ÿа-я]{3}\. [A-ZÀ-ÞА-Я][a-zß-ÿа-я]+ [a-zß-ÿа-я]")
 
 
@@ -41,8 +41,8 @@ def find_intro(views: Sequence[str], end: int, *, floor: int, quoted_next: bool,
     `views` are lines without their quote marks; lines before `floor` are not looked at. `quoted_next` says that
     the next line that is not blank is quoted, `blank_next` that a blank line or the end follows.
     """
-    if not _may_end(views[end]):
-        return None  # nearly every line
+    if not may_end_intro(views[end]):
+        return None
     last, colon = _ending(views[end])
     if last is None:
         return None
@@ -77,14 +77,11 @@ def _ends_sentence(line: str) -> bool:
     return line.endswith(".") and len(line.rsplit(None, 1)[-1].rstrip(".")) > 5
 
 
-def _may_end(seen: str) -> bool:
-    return (
-        "@" in seen
-        or seen.endswith("--")
-        or ":>" in seen
-        or ": >" in seen
-        or (":" in seen[-40:] and _END.sub("", seen[-40:]).endswith(":"))
-    )
+def may_end_intro(seen: str) -> bool:
+    """Whether an intro may end in a viewed line: nearly none does, as it takes a colon at the end or an address."""
+    if ":" not in seen:
+        return "@" in seen or seen.endswith("--")
+    return "@" in seen or seen.endswith("--") or ":>" in seen or ": >" in seen or seen[-40:].rstrip(_END).endswith(":")
 
 
 def _ending(seen: str) -> tuple[str | None, bool]:
@@ -95,7 +92,7 @@ def _ending(seen: str) -> tuple[str | None, bool]:
         cut = seen.find(":>") if ":>" in seen else seen.find(": >")
         if _wrote().search(fold(seen[max(0, cut - 40) : cut + 1])):
             return seen[:cut], True
-    bare = _END.sub("", seen[-MAX_LENGTH:])
+    bare = seen[-MAX_LENGTH:].rstrip(_END)
     if bare.endswith(":"):
         return bare, True
     if "@" in bare or seen.endswith("--"):

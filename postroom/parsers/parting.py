@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from postroom.parsers.device_lines import is_device_line
-from postroom.parsers.header_blocks import HeaderBlock, read_block
-from postroom.parsers.intro_lines import find_intro
+from postroom.parsers.header_blocks import HeaderBlock, may_begin_notes, read_block
+from postroom.parsers.intro_lines import find_intro, may_end_intro
+from postroom.parsers.prose import is_prose
 from postroom.parsers.quote_marks import carries, find_own_mark, is_elision
 from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator
 
@@ -51,7 +52,8 @@ class Parting:
         self.quoted = quoted
         self.known = known
         self.size = len(views)
-        self.next_nonblank = _next_nonblank(views)
+        self.blank = [not view or view.isspace() for view in views]
+        self.next_nonblank = _next_nonblank(self.blank)
         self.own_marks = 0
 
     def read(self) -> list[Part]:
@@ -68,8 +70,12 @@ class Parting:
         position = 0
         wrote_above = False
         while position < self.size:
+            if runs and runs[-1].part is Part.TEXT and self._is_prose(position):
+                runs[-1].end = position = position + 1
+                wrote_above = True
+                continue
             run = self._run_at(position, wrote_above=wrote_above)
-            wrote_above = wrote_above or bool(self.views[position].strip())
+            wrote_above = wrote_above or not self.blank[position]
             if run.start < position:  # an intro that began on lines already read
                 _give_back(runs, run.start)
             if run.part is Part.TEXT and runs and runs[-1].part is Part.TEXT:
@@ -88,8 +94,7 @@ class Parting:
             if self.views[end - 1].endswith(":") and (below := self.next_nonblank[end]) < self.size:
                 self._read_own_mark(below)  # Emacs quotes the intro and marks the quote with initials
             return _Run(Part.QUOTE, position, self._end_of_quote(position))
-        line = self.views[position]
-        if not line.strip():
+        if self.blank[position]:
             return _Run(Part.TEXT, position, position + 1)
         if run := self._separator_at(position, wrote_above=wrote_above):
             return run
@@ -98,6 +103,12 @@ class Parting:
         if run := self._intro_at(position):
             return run
         return _Run(Part.TEXT, position, position + 1)
+
+    def _is_prose(self, position: int) -> bool:
+        """Whether a line is the author's, for certain and at one look."""
+        if self.known[position] is not None or self.quoted[position]:
+            return False
+        return is_prose(self.views[position]) and not may_begin_notes(self.views, position)
 
     def _end_of_known(self, position: int, part: Part) -> int:
         end = position
@@ -111,7 +122,7 @@ class Parting:
         while end < self.size:
             if self.quoted[end]:
                 end += 1
-            elif not self.views[end].strip() and (below := self.next_nonblank[end]) < self.size and self.quoted[below]:
+            elif self.blank[end] and (below := self.next_nonblank[end]) < self.size and self.quoted[below]:
                 end = below
             elif self._is_wrapped_quote(end):
                 end += 1
@@ -174,6 +185,8 @@ class Parting:
         return _Run(Part.HISTORY, position, self.size)
 
     def _intro_at(self, position: int) -> _Run | None:
+        if not may_end_intro(self.views[position]):
+            return None
         after = position + 1
         below = self.next_nonblank[after] if after < self.size else self.size
         quoted_next = below < self.size and (self.quoted[below] or self.known[below] is Part.HISTORY)
@@ -182,7 +195,7 @@ class Parting:
             floor -= 1
         start = find_intro(
             self.views, position, floor=floor, quoted_next=quoted_next,
-            blank_next=after >= self.size or not self.views[after].strip(),
+            blank_next=after >= self.size or self.blank[after],
         )  # fmt: skip
         if start is None:
             return None
@@ -258,9 +271,9 @@ def _give_back(runs: list[_Run], start: int) -> None:
         runs[-1].end = min(runs[-1].end, start)
 
 
-def _next_nonblank(views: list[str]) -> list[int]:
+def _next_nonblank(blank: list[bool]) -> list[int]:
     """For each line the number of the first line from it on that is not blank, or the number of lines."""
-    found = [len(views)] * (len(views) + 1)
-    for number in range(len(views) - 1, -1, -1):
-        found[number] = number if views[number].strip() else found[number + 1]
+    found = [len(blank)] * (len(blank) + 1)
+    for number in range(len(blank) - 1, -1, -1):
+        found[number] = found[number + 1] if blank[number] else number
     return found

@@ -45,8 +45,8 @@ def read_lines(lines: Sequence[str], known: Sequence[Part | None]) -> Reply:
     views: list[str] = []
     quoted: list[bool] = []
     for line, part in zip(lines[:judged], known, strict=False):
-        seen = view(line)
-        depth, bare = unquote(seen)
+        seen = view(line) if line else line
+        depth, bare = unquote(seen) if ">" in seen else (0, seen)
         if depth and (is_groupwise_intro(seen) or (views and _ends_address(views[-1], bare))):
             depth, bare = 0, seen
         views.append(bare)
@@ -68,6 +68,8 @@ def _ends_address(above: str, bare: str) -> bool:
 
 
 def _pile(lines: Sequence[str], parts: Sequence[Part]) -> Reply:
+    if parts.count(Part.TEXT) == len(parts):
+        return Reply("\n".join(lines).strip())
     piles: dict[Part, list[str]] = {Part.TEXT: [], Part.QUOTE: [], Part.SIGNATURE: []}
     seam = False  # something was folded since the last line of the reply
     for line, part in zip(lines, parts, strict=True):

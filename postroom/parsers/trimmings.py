@@ -25,7 +25,7 @@ def fold_banner(text: Parting, parts: list[Part]) -> None:
 
 def fold_pgp_armour(text: Parting, parts: list[Part]) -> None:
     """Folds what a clear-signed message has around the words: its first lines and its signature (RFC 9580 §7)."""
-    number = 0
+    number = next((n for n, line in enumerate(text.views) if "-----BEGIN PGP " in line), text.size)
     while number < text.size:
         line = text.views[number].strip()
         if parts[number] is Part.TEXT and line in _ARMOUR:
@@ -44,11 +44,11 @@ def fold_pgp_armour(text: Parting, parts: list[Part]) -> None:
 
 def fold_below_device(text: Parting, parts: list[Part]) -> None:
     """Folds what stands without a mark below "Sent from my …": that line is put right above older mail."""
-    first = next((n for n in range(text.size) if parts[n] is Part.TEXT and text.views[n].strip()), text.size)
+    first = next((n for n in range(text.size) if parts[n] is Part.TEXT and not text.blank[n]), text.size)
     for number in range(first + 1, text.size):
         if parts[number] is not Part.TEXT:
             return
-        alone = not text.views[number - 1].strip() and (number + 1 == text.size or not text.views[number + 1].strip())
+        alone = text.blank[number - 1] and (number + 1 == text.size or text.blank[number + 1])
         if alone and is_device_line(text.views[number]):
             break
     else:
@@ -64,6 +64,8 @@ def fold_below_device(text: Parting, parts: list[Part]) -> None:
 
 def fold_rules_above_history(text: Parting, parts: list[Part]) -> None:
     """Folds the rule that a program draws above older mail, or above the intro of a quote."""
+    if Part.HISTORY not in parts and Part.INTRO not in parts:
+        return
     for number in range(1, text.size):
         part = parts[number]
         if part not in (Part.HISTORY, Part.INTRO) or parts[number - 1] is part:

@@ -1,0 +1,87 @@
+"""What is taken for plain prose at one look is nothing to any reader that looks closely."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import fields
+
+import pytest
+
+from postroom.parsers.header_blocks import split_header
+from postroom.parsers.intro_lines import find_intro
+from postroom.parsers.language import Language
+from postroom.parsers.languages import LANGUAGES
+from postroom.parsers.lines import view
+from postroom.parsers.prose import is_prose
+from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, may_announce, read_separator
+
+WAYS = (
+    "{}", "{}:", "{} :", "-----{}-----", "*{}*", "{} --", "{}.", "## {} ##", "=== {}", "[{}]", "_{}_", "{}: Ann <ann@example.org>",
+    "Am 3.5.2024 {} Ann:", "Ann Smith {} ann@example.org", "{} by Ann on 1/2/2024 ---", "{}\uff1a x", "{} – – –", "{} -=-", "~~~ {}",
+)  # fmt: skip
+
+
+def written() -> list[str]:
+    """Every word of every language in every way in which mail programs write it, and signs at random."""
+    words = [
+        word
+        for language in LANGUAGES
+        for one in fields(Language)
+        for word in getattr(language, one.name).split("|")
+        if word
+    ]
+    lines = [way.format(word) for word in words for way in WAYS]
+    chance = random.Random(5)
+    lines += ["".join(chance.choices("ab Z9é你-–—=_#*:@>^[+~.,", k=chance.randint(1, 14))) for _ in range(20_000)]
+    return [view(line) for line in lines]
+
+
+def test_prose_is_no_separator_no_rule_no_header_and_no_end_of_an_intro() -> None:
+    taken = [line for line in written() if is_prose(line)]
+    marks = [
+        line
+        for line in taken
+        if read_separator(line) is not None
+        or is_rule(line)
+        or is_unannounced_separator(line)
+        or split_header(line) is not None
+        or find_intro([line], 0, floor=0, quoted_next=True, blank_next=True) is not None
+    ]
+    assert marks == []
+    assert len(taken) > 1_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Since this morning the printer in the hall does not print any more,",
+        "e-mail works, well-known sites too – only the printer does not",
+        "Сегодня утром принтер перестал печатать, помогите пожалуйста",
+        "今朝からプリンターが印刷できません。",
+    ],
+)
+def test_what_people_write_is_taken_for_prose_at_one_look(line: str) -> None:
+    assert is_prose(line)
+
+
+def test_a_line_that_cannot_announce_a_forward_announces_none() -> None:
+    hidden = [line for line in written() if not may_announce(line)]
+    assert [line for line in hidden if read_separator(line) is Separator.FORWARDED] == []
+    assert len(hidden) > 1_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Begin forwarded message:&nbsp;",
+        "Begin forwarded message:\u200b",
+        "Begin forwarded message:\u00a0",
+        "Begin forwarded message\uff1a",
+        "Begin forwarded [message:](https://example.org/m)",
+        "Begin forwarded message:<mailto:ann@example.org>",
+        "---------- Forwarded message ---------*",
+        "---------- Forwarded message ---------" + " " * 700 + "x",
+    ],
+)
+def test_what_a_view_takes_away_does_not_hide_the_announcement_of_a_forward(line: str) -> None:
+    assert may_announce(line)
