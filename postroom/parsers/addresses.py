@@ -41,6 +41,7 @@ _ROUTE = re.compile(r"@[^:<>]*+:")
 
 def read_addresses(value: bytes, *, hint: str | None = None) -> list[Address]:
     """The mailboxes of an address header, groups opened, in their order; `value` as it stands in the mail."""
+    value = value.replace(b"\x00", b"\x01")  # decoding would drop it, and make an address of what was none
     if len(value) > headers.STRUCTURED_OCTETS:
         value = value[: value.rfind(b",", 0, headers.STRUCTURED_OCTETS) + 1]  # never a half of an address
     text = headers.read_raw(headers.unfold(value), hint=hint)
