@@ -58,16 +58,22 @@ def identify(
     `agents` by address. An agent is who wrote to an address signed for that agent **and** has that agent's
     From **and**, wherever it can be checked (`must_authenticate`), passed DMARC-aligned authentication.
     """
+    signed = next((t for t in tokens if t.role is Role.AGENT and not t.expired), None)
+    is_agents = signed is not None and not any(t.role is Role.CUSTOMER for t in tokens)
+    holder = next((a for a in agents.values() if signed and a.id == signed.agent), None) if is_agents else None
     if len(email.from_) != 1 or "@" not in email.from_[0].address:
-        return Author(Standing.UNKNOWN, "", "", f"From holds {len(email.from_)} addresses, not one")
+        why = f"From holds {len(email.from_)} addresses, not one"
+        if is_agents:
+            return Author(
+                Standing.UNPROVEN_AGENT, "", "", f"it came to an address signed for an agent, but {why}", holder
+            )
+        return Author(Standing.UNKNOWN, "", "", why)
     writer = email.from_[0]
     address = writer.address.lower()
-    signed = next((t for t in tokens if t.role is Role.AGENT and not t.expired), None)
     agent = agents.get(address)
     if agent is not None:
         return _agent(agent, writer, tokens, authenticated, must_authenticate)
-    if signed is not None and not any(t.role is Role.CUSTOMER for t in tokens):
-        holder = next((a for a in agents.values() if a.id == signed.agent), None)
+    if is_agents:
         why = "it came to an address signed for an agent, but From is not that agent's"
         return Author(Standing.UNPROVEN_AGENT, address, writer.name, why, holder)
     if trust_reply_to and len(email.reply_to) == 1:

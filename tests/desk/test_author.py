@@ -57,7 +57,14 @@ def test_where_it_can_be_checked_it_must_pass():
 
 def test_two_addresses_in_from_are_nobody():
     email = ParsedEmail(from_=(Address("", "a@example.org"), Address("", "ann@example.com")))
-    assert who(email, token(Role.AGENT, ANN.id)).standing is Standing.UNKNOWN
+    assert who(email).standing is Standing.UNKNOWN
+    assert who(email, token(Role.CUSTOMER), token(Role.AGENT, ANN.id)).standing is Standing.UNKNOWN
+
+
+def test_nobody_who_writes_to_an_agents_address_claims_to_be_that_agent():
+    email = ParsedEmail(from_=(Address("", "a@example.org"), Address("", "ann@example.com")))
+    author = who(email, token(Role.AGENT, ANN.id))
+    assert (author.standing, author.address, author.agent) == (Standing.UNPROVEN_AGENT, "", ANN)
 
 
 def test_no_from_is_nobody():
