@@ -1,6 +1,7 @@
 """What comes back: a report about a mail of ours settles the delivery that it is about (RFC 3464, RFC 5965, RFC 8098).
 
-The proof is a signed bounce address that it was sent to, or one of our Message-IDs together with the recipient.
+The proof is a signed bounce address that it was sent to, or one of our Message-IDs where only one recipient got that mail:
+of several, each could write a report in another's name.
 Nothing of this opens a ticket or is answered.
 """
 
@@ -40,6 +41,9 @@ def settle_report(
     """
     by_address = _by_address(connection, signer, tags)
     deliveries = [by_address] if by_address is not None else _by_message_id(connection, email)
+    if len(deliveries) > 1:
+        why = f"{len(deliveries)} people got that mail, and each of them could have written this"
+        return Report(deliveries[0].ticket_id, [_line("own-message-id", "nothing", why)])
     rule = "bounce-address" if by_address is not None else "own-message-id"
     if not deliveries:
         return Report(None, [_line("no-delivery", "nothing", "it is about none of our deliveries that we can tell")])
@@ -58,15 +62,16 @@ def _by_address(connection: Connection, signer: Signer, tags: Sequence[str]) -> 
 
 
 def _by_message_id(connection: Connection, email: ParsedEmail) -> list[Any]:
-    """The deliveries of the mail of ours that it names: those of the recipients that it reports, or the only one."""
+    """The deliveries of the mail of ours that it names."""
     named = [email.bounce.original_message_id] if email.bounce else []
     for ref in dict.fromkeys(id_ for id_ in (*named, *email.in_reply_to, *reversed(email.references)) if id_):
         rows = outbox.by_message_id(connection, ref)
         if not rows:
             continue
         reported = {r.address.lower() for r in email.bounce.recipients} if email.bounce else set()
-        matching = [row for row in rows if row.recipient.lower() in reported]
-        return matching or (list(rows) if len(rows) == 1 and not reported else [])
+        if reported and not any(row.recipient.lower() in reported for row in rows):
+            return []
+        return list(rows)
     return []
 
 

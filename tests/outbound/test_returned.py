@@ -90,10 +90,18 @@ def test_a_bounce_to_a_signed_address_settles_that_delivery(desk, reply):
     assert events(desk) == [("undelivered", "ann@example.org")]
 
 
-def test_a_bounce_that_only_names_our_message_id_settles_the_recipient_that_it_reports(desk, reply):
-    settled = settle(desk, report(reply[1]))
-    assert states(desk) == {"ann@example.org": "sent", "boss@example.org": "failed"}
+def test_a_bounce_that_only_names_our_message_id_settles_what_went_to_its_recipient_alone(desk):
+    desk.receive(mail())
+    (sent,) = desk.outbox("confirmation")
+    settled = settle(desk, report(sent))
+    assert [row.state for row in desk.outbox("confirmation")] == ["failed"]
     assert settled.decision[0]["rule"] == "own-message-id"
+
+
+def test_of_several_who_got_a_mail_none_can_report_it_in_anothers_name(desk, reply):
+    settled = settle(desk, report(reply[1]))
+    assert states(desk) == {"ann@example.org": "sent", "boss@example.org": "sent"}
+    assert (settled.ticket_id, settled.decision[0]["outcome"]) == (reply[1].ticket_id, "nothing")
 
 
 def test_a_bounce_for_somebody_else_settles_nothing(desk, reply):
