@@ -28,8 +28,14 @@ _NOT_KEPT = ("received", "dkim-signature", "arc-", "x-received", "domainkey-sign
 
 def parse(raw: bytes) -> ParsedEmail:
     """What a message says. Never raises for what the message holds: damage is named in `defects`."""
-    tree = mime.read_tree(raw)
-    return _Reading(tree).read()
+    return _Reading(_take_apart(raw)).read()
+
+
+def _take_apart(raw: bytes) -> mime.Tree:
+    try:
+        return mime.read_tree(raw)
+    except Exception as error:  # never seen; but then all of it is shown as text
+        return mime.Tree(mime.unread_part(raw), [f"the message could not be taken apart ({type(error).__name__})"])
 
 
 class _Reading:
@@ -71,7 +77,7 @@ class _Reading:
             forwarded=self._step("the forwarded message", lambda: self._forwarded(bodies, subject, kind), None),
             headers=self._step("the headers", self._headers, ()),
             hops=len(root.all_raw_headers("received")),
-            body_digest=_digest(root.body()),
+            body_digest=body_digest(root.body()),
             defects=tuple(self._tree.defects),
         )
 
@@ -170,8 +176,11 @@ class _Reading:
                 self._tree.note(f"{name}: longer than 16 KiB; the rest was not read")
 
 
-def _digest(body: bytes) -> str:
-    """Made equal: line ends, blanks at the ends of lines, empty lines at the end. Relays change these."""
+def body_digest(body: bytes) -> str:
+    """What `ParsedEmail.body_digest` is of a body; equal for bodies that differ in what relays change.
+
+    That is line ends, blanks at the ends of lines, and empty lines at the end.
+    """
     same = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if b" \n" in same or b"\t\n" in same:
         same = b"\n".join([line.rstrip(b" \t") for line in same.split(b"\n")])

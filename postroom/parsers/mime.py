@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass, field
 
 from postroom.parsers.delimiters import Delimiters, find_delimiters, guess_boundary
-from postroom.parsers.header_fields import begins_field, find_fields
+from postroom.parsers.header_fields import HeaderFields, begins_field, find_fields
 from postroom.parsers.part import DEFECTS_KEPT, Part, note
 
-__all__ = ["DEFECTS_KEPT", "Part", "Tree", "read_tree"]
+__all__ = ["DEFECTS_KEPT", "Part", "Tree", "read_tree", "unread_part"]
 
 MAX_DEPTH = 50  # containers within each other; what lies deeper stays in one piece
 MAX_PARTS = 1_000  # of a message; what comes after stays in one piece
@@ -47,6 +47,11 @@ def read_tree(raw: bytes) -> Tree:
     start = reading.begin_of_message(octets)
     root = reading.entity(octets, start, len(octets), path="", depth=0, default="text/plain")
     return Tree(root, reading.defects)
+
+
+def unread_part(raw: bytes) -> Part:
+    """All of the octets as one text, without any header."""
+    return Part(raw, 0, len(raw), "", HeaderFields(0), [])
 
 
 class _Reading:
