@@ -68,8 +68,8 @@ FLOODS = [
 
 @pytest.mark.parametrize("piece", FLOODS)
 def test_a_flood_of_anything_ends(piece: str) -> None:
-    """Half a megabyte each: where the work grew with the square, this would take hours."""
-    source = piece * (500_000 // len(piece))
+    """A quarter of a megabyte each: where the work grew with the square, this would take hours."""
+    source = piece * (250_000 // len(piece))
     to_text(source, quote_marks=True)
     sanitise(source)
 

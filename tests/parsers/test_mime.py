@@ -229,3 +229,13 @@ def test_a_header_that_ends_just_at_its_limit_keeps_the_body() -> None:
 def test_the_name_that_kept_its_characters_is_the_better_one() -> None:
     raw = b'Content-Type: application/pdf; name="=?utf-8?Q?r=C3=A9sum=C3=A9.pdf?="\nContent-Disposition: attachment; filename="r?sum?.pdf"\n\nx'
     assert mime.read_tree(raw).root.filename == "résumé.pdf"
+
+
+def test_a_message_that_is_not_taken_apart_is_one_text() -> None:
+    part = mime.unread_part(b"Subject: x\n\nbody")
+    assert (part.content_type, part.header("subject"), part.text(), part.place) == (
+        "text/plain",
+        None,
+        "Subject: x\n\nbody",
+        "message",
+    )
