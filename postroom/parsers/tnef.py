@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
-from postroom.parsers import charsets
+from postroom.parsers import charsets, rtf
 
 MAX_FILES = 500
 MAX_ATTRIBUTES = 20_000
@@ -60,6 +60,7 @@ class Tnef:
     text: str = ""
     html: str | None = None
     files: list[TnefFile] = field(default_factory=list)
+    has_rtf: bool = False
 
 
 def open_tnef(data: bytes) -> Tnef:
@@ -93,6 +94,10 @@ def _take(opened: Tnef, attribute: int, value: bytes, codepage: str) -> None:
         properties = _properties(value, codepage)
         opened.text = opened.text or _as_text(properties.get(_PR_BODY), codepage)
         opened.html = _as_text(properties.get(_PR_HTML), codepage) or opened.html
+        packed = properties.get(_PR_RTF)
+        if not opened.text and not opened.html and isinstance(packed, bytes) and not opened.has_rtf:
+            opened.has_rtf = True  # one is enough, and unpacking is the costly part
+            opened.text = rtf.text_of_compressed(packed)
     elif opened.files:
         _take_of_file(opened.files[-1], attribute, value, codepage)
 
