@@ -144,10 +144,11 @@ def _line(name: str, outcome: str, why: str, command: Command) -> Line:
 
 
 def _told(doing: Doing, lines: list[Line]) -> tuple[Happened, ...]:
-    """What others are told of. The customer hears an agent's words, and commands alone send him nothing; of a ticket
-    that the mail has opened, its agent is told once, with the ticket itself."""
-    silent = {What.STATUS, What.ASSIGNED} if doing.opened else {What.STATUS}
-    if any(one.what is What.STATUS for one in doing.happened):
+    """What others are told of, as if it had been done on the command line; but one mail to the customer is enough, so
+    a status that comes with an answer is told by the answer. Of a ticket that the mail has opened, its agent is told
+    once, with the ticket itself, and its customer, who did not write to us, nothing."""
+    silent = {What.STATUS, What.ASSIGNED} if doing.opened else {What.STATUS} if doing.answers else set[What]()
+    if any(one.what is What.STATUS for one in doing.happened) and What.STATUS in silent:
         why = "the customer is told by the agent's own words, or not at all"
         lines.append({"step": "answer", "rule": "status", "outcome": "nothing", "why": why, "evidence": {}})
     return tuple(one for one in doing.happened if one.what not in silent)
