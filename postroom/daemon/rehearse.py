@@ -40,7 +40,7 @@ def rehearse(house: House, destination: Destination, raw: bytes) -> Rehearsed:
     found: list[Rehearsed] = []
     while not found:
         try:
-            with suppress(_Undone), house.store.write() as connection:
+            with suppress(_Undone), house.store.write(alone=True) as connection:
                 found.append(_receive(house, connection, destination, raw))
                 raise _Undone
         except TemporaryFailure:

@@ -27,6 +27,7 @@ from postroom.outbound.carriers import Carrier, InDoubt, LeaseLost
 from postroom.outbound.ledger import Ledger
 from postroom.outbound.maildir import MaildirCarrier
 from postroom.outbound.notify import Notifier
+from postroom.outbound.renamed import by_answer
 from postroom.outbound.schedule import delay_after, is_given_up, jittered
 from postroom.store import outbox
 from postroom.store.engine import Store
@@ -154,7 +155,8 @@ class Courier:
         try:
             async with self._room:
                 answer = await self._carrier.carry(delivery, before_content)
-            outcome = Outcome(delivery.id, "sent", answer[:MAX_REASON])
+            renamed = by_answer(answer, self._config.outgoing.smtp.host, delivery.email_message_id)
+            outcome = Outcome(delivery.id, "sent", answer[:MAX_REASON], renamed=renamed)
         except asyncio.CancelledError:
             outcome = self._unfinished(delivery, doubtful)
         except LeaseLost as error:

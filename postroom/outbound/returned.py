@@ -7,7 +7,7 @@ Nothing of this opens a ticket or is answered.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from postroom.outbound.notify import Notifier
+from postroom.outbound.renamed import by_copy, by_report
 from postroom.parsers.parsed import BouncedRecipient, Kind, ParsedEmail
-from postroom.store import outbox
+from postroom.store import outbox, tickets
 from postroom.threading.tokens import Signer
 
 MAX_REASON = 500  # characters of a report's words that are kept
@@ -51,7 +52,23 @@ def settle_report(
     for delivery in deliveries:
         outcome, why = _settle(connection, delivery, email, now, notifier)
         decision.append(_line(rule, outcome, why, delivery=delivery.id, recipient=delivery.recipient))
+    if by_address is not None and (renamed := by_report(email, by_address.email_message_id, signer)):
+        outbox.index_renamed(connection, by_address.ticket_id, renamed)
+        decision.append(_line("renamed", "held", "a relay gave our mail this Message-ID", messageId=renamed[0]))
     return Report(deliveries[0].ticket_id, decision)
+
+
+def settle_copy(
+    connection: Connection, signer: Signer, email: ParsedEmail, tag_of: Callable[[str], str | None],
+    is_ours: Callable[[str], bool], now: datetime,
+) -> int | None:  # fmt: skip
+    """The ticket whose mail came back to us under a relay's Message-ID (by Bcc to ourselves, say); it knows that id from now on."""
+    number = by_copy(email, tag_of, is_ours, signer, now)
+    row = tickets.by_number(connection, number) if number is not None else None
+    if row is None or email.message_id is None:
+        return None
+    outbox.index_renamed(connection, row.id, [email.message_id])
+    return int(tickets.follow(connection, row).id)
 
 
 def _by_address(connection: Connection, signer: Signer, tags: Sequence[str]) -> Any | None:

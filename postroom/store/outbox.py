@@ -18,6 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, update
 
+from postroom.store import thread_index, tickets
 from postroom.store.engine import insert, insert_new
 from postroom.store.tables import Delivery, Event, RawMail, ThreadRef
 
@@ -72,6 +73,7 @@ class Outcome:
     state: str  # sent, retry, failed, pending (given back: the attempt does not count)
     reason: str | None = None
     next_attempt_at: datetime | None = None
+    renamed: tuple[str, ...] = ()  # Message-IDs that recipients may see in place of ours
 
 
 def enqueue(connection: Connection, mails: Sequence[NewDelivery]) -> None:
@@ -187,7 +189,17 @@ def settle(connection: Connection, worker: str, outcomes: Sequence[Outcome], now
     ]
     if events:
         connection.execute(insert(connection, Event), events)
+    for o in written:
+        index_renamed(connection, held[o.id].ticket_id, o.renamed)
     return written
+
+
+def index_renamed(connection: Connection, ticket_id: int | None, ids: Sequence[str]) -> None:
+    """Let Message-IDs by which others know a mail of ours point to its ticket, or to the one that it was merged into."""
+    row = tickets.get(connection, ticket_id) if ticket_id is not None and ids else None
+    if row is not None:
+        for id_ in ids:
+            thread_index.add_refs(connection, tickets.follow(connection, row).id, id_, ())
 
 
 _settle = (
