@@ -22,9 +22,10 @@ from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
 from postroom.outbound.notify import Notifier
-from postroom.outbound.returned import settle_copy, settle_report
+from postroom.outbound.returned import settle_report
+from postroom.parsers.email import body_digest
 from postroom.parsers.parsed import Kind, ParsedEmail
-from postroom.store import messages
+from postroom.store import addressing, messages, outbox
 from postroom.store.inbound import Claimed
 from postroom.store.thread_index import ThreadIndex
 from postroom.threading.find import ask, best_first, find_ticket, read_tokens
@@ -133,9 +134,9 @@ class _Receiving:
         author = identify(self.email, tokens, desk.agents, proven, must, mailbox.trust_reply_to)
         self.settled.note("author", author.standing, "held", author.why, address=author.address, authenticated=proven)
         tokens = best_first(tokens, author.agent.id if author.agent else None)
-        question = ask(
-            self.email, author.address, tokens, signer, desk.config.tickets.prefix, self.now, delivery.archive
-        )
+        # one whose From is known to be forged takes part in nothing; what he holds is another matter
+        claimed = "" if proven is False and not delivery.archive else author.address
+        question = ask(self.email, claimed, tokens, signer, desk.config.tickets.prefix, self.now, delivery.archive)
         origin = Origin(self.email, delivery.sender, delivery.mailbox, proven)
         incoming = Incoming(
             delivery.id, delivery.digest, self.message_id, self.email, author, origin, delivery.received_at,
@@ -169,11 +170,8 @@ class _Receiving:
 
     def place(self, incoming: Incoming, match: Match) -> Placed:
         """Let the desk give the message its place; reports settle the delivery that they are about instead."""
-        if self.reception.signer.read_message_id(self.message_id.partition("@")[0]) is not None:
+        if self._is_our_own():
             placed = Placed("settled", "own-mail", "one of our own mails came back", match.ticket)
-        elif (copied := self._copied()) is not None:
-            why = "one of our own mails came back, with the Message-ID that a relay gave it"
-            placed = Placed("settled", "own-mail", why, copied)
         elif self.email.kind in REPORTS and not incoming.archive:
             tags = [
                 tag
@@ -202,10 +200,17 @@ class _Receiving:
         for ticket_id in sorted(changed | ({placed.ticket_id} if placed.ticket_id and changed else set())):
             follow_clock(self.connection, config, ticket_id, self.now)
 
-    def _copied(self) -> int | None:
-        """The ticket whose mail this is a copy of."""
-        is_ours, signer = self.reception.desk.mailboxes.is_ours, self.reception.signer
-        return settle_copy(self.connection, signer, self.email, self._tag_of, is_ours, self.now)
+    def _is_our_own(self) -> bool:
+        """Whether it is a mail of ours that came back: our Message-ID alone proves nothing, others know it too."""
+        if self.reception.signer.read_message_id(self.message_id.partition("@")[0]) is None:
+            return False
+        digests = {row.digest for row in outbox.by_message_id(self.connection, self.message_id) if row.digest}
+        if self.delivery.digest in digests:
+            return True
+        is_from_us = all(self.reception.desk.mailboxes.is_ours(who.address) for who in self.email.from_)
+        return is_from_us and self.email.body_digest in {
+            body_digest(addressing.raw_mail(self.connection, digest).partition(b"\r\n\r\n")[2]) for digest in digests
+        }
 
     def tell(self, placed: Placed) -> None:
         """Hand on what happened, unless history is being read or somebody asked for quiet."""
