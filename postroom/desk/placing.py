@@ -21,6 +21,8 @@ from postroom.store import thread_index
 from postroom.store import tickets as stored
 from postroom.threading.match import Match
 
+HOLDERS = ("reply-address", "own-message-id")  # rules for those who hold a mail of ours
+
 
 def place(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:
     """Give a message its place, with everything that this changes."""
@@ -98,7 +100,9 @@ def _follow_up(connection: Connection, desk: Desk, incoming: Incoming, match: Ma
 def _customer(connection: Connection, desk: Desk, incoming: Incoming, match: Match, ticket: Row[Any]) -> Placed:
     address = incoming.author.address
     agreed = incoming.archive or (bool(address) and thread_index.is_agreed(connection, ticket.id, address))
-    happened = tickets.add_customer(connection, desk, ticket, incoming, agreed)
+    # his From alone may be forged by whom he copies: a mail of ours, or a server, has to vouch for him
+    brings = incoming.archive or match.rule in HOLDERS or incoming.origin.authenticated is True
+    happened = tickets.add_customer(connection, desk, ticket, incoming, agreed, brings)
     why = f"added to {ticket.ref} by rule {match.rule}"
     if not agreed:
         why += "; its author is new there, and nothing is sent to him until an agent agrees"

@@ -27,6 +27,8 @@ NO_SUBJECT = "(no subject)"
 SUBJECT_MAX = 500  # characters of a ticket's subject
 DESCRIPTION_MAX = 20_000  # characters of its description
 PARTICIPANTS_MAX = 100  # addresses of one message that become participants
+CROWD = 20  # of one message: more people than these are nobody's colleagues, and an agent has to agree to them
+UNSURE = frozenset({"unproven-agent", "automatic", *map(str, (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT))})
 CLOCK_SKEW = timedelta(days=1)  # a Date this far in the future is not believed
 
 
@@ -86,10 +88,14 @@ def message_id_of(email: ParsedEmail, digest: str) -> str:
 
 
 def content_key(email: ParsedEmail, message_id: str) -> str:
-    """What two copies of one mail have in common: Message-ID, From, Date and body, whatever way each came."""
-    senders = ",".join(a.address for a in email.from_)
-    what = "\0".join((message_id, senders, email.date.isoformat() if email.date else "", email.body_digest))
-    return hashlib.sha256(what.encode("utf-8", "replace")).hexdigest()
+    """What two copies of one mail have in common: Message-ID, From, Date, thread and body, whatever way each came."""
+    senders, thread = ",".join(a.address for a in email.from_), " ".join((*email.in_reply_to, *email.references))
+    date = email.date.isoformat() if email.date else ""
+    return _key(message_id, senders, date, thread, email.body_digest)
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
 def open_ticket(connection: Connection, desk: Desk, incoming: Incoming, text: str | None = None) -> Happened:
@@ -145,10 +151,15 @@ def _new_ticket(
     })  # fmt: skip
 
 
-def add_customer(connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, agreed: bool) -> Happened:
-    """Add a customer's message; it reopens what waited for him. `agreed`: he takes part already, or is trusted."""
+def add_customer(
+    connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, agreed: bool, brings: bool = True
+) -> Happened:
+    """Add a customer's message; it reopens what waited for him.
+
+    `agreed`: he takes part already, or is trusted. `brings`: so does whom he copied; else an agent has to agree first.
+    """
     flags = [] if agreed else [NEWCOMER]
-    message_id = _store(connection, desk, incoming, ticket.id, "user", "public", flags)
+    message_id = _store(connection, desk, incoming, ticket.id, "user", "public", flags, brings=brings)
     status = workflow.after_customer(ticket.status, desk.config)
     _touch(connection, incoming, ticket, status, {})
     return Happened(
@@ -198,9 +209,14 @@ def add_note(
     """
     kind = "system" if incoming.email.kind in (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT) else "user"
     kind = "agent" if incoming.author.standing is Standing.AGENT and kind == "user" else kind
+    key = None
+    if flag in UNSURE:  # a copy that somebody sent ahead must not make the real mail, with its proof, a duplicate
+        key = _key(content_key(incoming.email, incoming.message_id), str(ticket.id), str(flag))
+        if (known := messages.by_content_key(connection, [key]).get(key)) is not None:
+            return Happened(What.NOTED, ticket.id, incoming.author.label, known.id, incoming.origin)
     message_id = _store(
         connection, desk, incoming, ticket.id, kind, "internal", [flag] if flag else [], joins=False,
-        words=Words.of(incoming, text),
+        words=Words.of(incoming, text), key=key,
     )  # fmt: skip
     return Happened(What.NOTED, ticket.id, incoming.author.label, message_id, incoming.origin)
 
@@ -219,6 +235,7 @@ def words_of(email: ParsedEmail) -> str:
 def _store(
     connection: Connection, desk: Desk, incoming: Incoming, ticket_id: int, author_type: str, visibility: str,
     flags: list[str] | None = None, role: str = "participant", joins: bool = True, words: Words | None = None,
+    brings: bool = True, key: str | None = None,
 ) -> int:  # fmt: skip
     """The rows that every message brings: itself, its files, its Message-IDs, its people, a line of activity."""
     email = incoming.email
@@ -226,7 +243,7 @@ def _store(
     id_ = messages.add(connection, {
         "ticket_id": ticket_id, "inbound_id": incoming.inbound_id, "digest": incoming.digest,
         "email_message_id": words.message_id, "references": list(words.references),
-        "content_key": content_key(email, incoming.message_id),
+        "content_key": key or content_key(email, incoming.message_id),
         "author_type": author_type, "author_address": words.address, "author_name": words.name,
         "visibility": visibility, "subject": words.subject, "text": words.text, "flags": flags or [],
         "timestamp": _believable(incoming), "created_at": incoming.now,
@@ -239,15 +256,18 @@ def _store(
     if joins:
         thread_index.add_refs(connection, ticket_id, incoming.message_id, words.references)
         thread_index.add_participants(
-            connection, ticket_id, _people(desk, incoming, role, NEWCOMER not in (flags or []))
+            connection, ticket_id, _people(desk, incoming, role, NEWCOMER not in (flags or []), brings)
         )
     detail = {"messageId": incoming.message_id, "type": author_type, "visibility": visibility, "flags": flags or []}
     _event(connection, incoming, ticket_id, "message", detail)
     return id_
 
 
-def _people(desk: Desk, incoming: Incoming, role: str, known: bool) -> list[dict[str, Any]]:
-    """Who takes part by this message: its author, and whom it was sent to, without our own addresses."""
+def _people(desk: Desk, incoming: Incoming, role: str, known: bool, brings: bool) -> list[dict[str, Any]]:
+    """Who takes part by this message: its author, and whom it was sent to, without our own addresses.
+
+    `brings`: its author's word is enough for those; else, and for a crowd, an agent has to agree.
+    """
     author, email = incoming.author, incoming.email
     people: dict[str, dict[str, Any]] = {}
 
@@ -261,8 +281,9 @@ def _people(desk: Desk, incoming: Incoming, role: str, known: bool) -> list[dict
 
     add(Address(author.name, author.address), role, known)
     if known:  # whom a stranger writes to does not join by his word
+        brings = brings and len({who.address for who in (*email.to, *email.cc)}) <= CROWD
         for who in (*email.from_, *email.to, *email.cc):
-            add(who, "participant", agreed=True)
+            add(who, "participant", agreed=brings)
     return list(people.values())
 
 
