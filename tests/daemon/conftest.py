@@ -1,6 +1,8 @@
 import pytest
 from peers.house import open_test_house
 
+pytest.register_assert_rewrite("peers.attacks")
+
 
 @pytest.fixture
 def desk(tmp_path):
