@@ -22,7 +22,7 @@ from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
 from postroom.outbound.notify import Notifier
-from postroom.outbound.returned import settle_report
+from postroom.outbound.returned import settle_copy, settle_report
 from postroom.parsers.email import body_digest
 from postroom.parsers.parsed import Kind, ParsedEmail
 from postroom.store import addressing, messages, outbox
@@ -172,6 +172,9 @@ class _Receiving:
         """Let the desk give the message its place; reports settle the delivery that they are about instead."""
         if self._is_our_own():
             placed = Placed("settled", "own-mail", "one of our own mails came back", match.ticket)
+        elif (copied := self._copied()) is not None:
+            why = "one of our own mails came back, with the Message-ID that a relay gave it"
+            placed = Placed("settled", "own-mail", why, copied)
         elif self.email.kind in REPORTS and not incoming.archive:
             tags = [
                 tag
@@ -199,6 +202,11 @@ class _Receiving:
         changed = {one.ticket_id for one in (placed.happened, *placed.also) if one is not None}
         for ticket_id in sorted(changed | ({placed.ticket_id} if placed.ticket_id and changed else set())):
             follow_clock(self.connection, config, ticket_id, self.now)
+
+    def _copied(self) -> int | None:
+        """The ticket whose mail this is a copy of."""
+        is_ours, signer = self.reception.desk.mailboxes.is_ours, self.reception.signer
+        return settle_copy(self.connection, signer, self.email, self._tag_of, is_ours, self.now)
 
     def _is_our_own(self) -> bool:
         """Whether it is a mail of ours that came back: our Message-ID alone proves nothing, others know it too."""
