@@ -76,7 +76,7 @@ class Schedule:
         count = 0
         for _ in range(SWEEPS_MAX):
             try:
-                with self._store.write() as connection:
+                with self._store.write(alone=True) as connection:
                     happened = sweep(connection, self._config, self._clock(), SWEEP_BATCH)
                     for one in happened:
                         self._notifier.enqueue(connection, one)
