@@ -80,6 +80,11 @@ def test_a_password_in_the_file_is_answered_with_where_it_belongs() -> None:
         (MAILBOX + IMAP + "after = 'burn'", "mailbox.support.imap.after: expected one of leave, flag, move, delete"),
         (MAILBOX + IMAP + "port = 'imaps'", "mailbox.support.imap.port: expected"),
         ("[processing]\nparse_seconds = 'ten'", "processing.parse_seconds: expected"),
+        ("[authentication]\ncheck = 'imap'", "authentication.check: expected one of off, smtp"),
+        ("[authentication]\ntimeout_seconds = 0", "authentication.timeout_seconds: 0 is too small"),
+        ("[authentication]\nresolver = 'dns.example'", "authentication.resolver: 'dns.example' is not an address"),
+        ("[authentication]\nresolver = '127.0.0.1:port'", "authentication.resolver: '127.0.0.1:port' is not"),
+        ("[authentication]\nresolver = '[::1]:99999'", "authentication.resolver: '[::1]:99999' is not"),
     ],
 )
 def test_a_wrong_type_is_named_with_its_path(text: str, message: str) -> None:

@@ -411,6 +411,8 @@ ATTACKS = (
            (at_most(0, SUPPORT), at_most(0, "sales@example.com"))),
     Attack("our own signed address as From", "loops", lambda s: Attempt(forged(sender=f"<{s.customers_address}>")),
            (lambda s: at_most(0, s.customers_address)(s),)),
+    Attack("our own address as From, and a signed one as Reply-To", "", lambda s: Attempt(
+        forged(f"Reply-To: {s.customers_address}", sender=SUPPORT)), (stays_out, no_mail, changes_nothing)),
     # words that would become something else
     Attack("line ends in an encoded subject", "CVE-2024-6923", lambda s: [
         Attempt(forged(subject="=?utf-8?q?Hi=0D=0ABcc:_victim@elsewhere.example=0D=0AX-Injected:_1?=", sender=CY, to=s.customers_address), s.customers_address),

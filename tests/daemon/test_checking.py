@@ -1,10 +1,13 @@
 """Who sent it, checked by ourselves on the daemon's own way: claimed, parsed, checked, written."""
 
 import hashlib
+import smtplib
 import threading
 
 import pytest
 from peers.house import ANN, CONFIG, SUPPORT, answer, mail, open_test_house
+from peers.nameserver import serving
+from peers.processes import wait_until
 from peers.signing import Zone, publish, sign
 
 from postroom.config import Processing
@@ -177,6 +180,22 @@ def test_a_body_made_to_keep_its_verifier_busy_is_unknown_in_time_and_the_next_o
         assert (row.state, line(row)["outcome"]) == ("processed", "unknown")
         (row,) = take(desk, workers, zone, sign(mail(), D))
         assert line(row)["outcome"] == "held"
+
+
+def test_the_daemon_checks_where_it_is_told_to(start_daemon):
+    with serving() as server:
+        daemon = start_daemon(
+            '[smtp]\nlisten = ["127.0.0.1:{port}"]\nmin_free_disk = 1\n[mailbox.support]\naddress = "support@example.com"\n'
+            f'queue = "support"\n[authentication]\ncheck = "smtp"\nresolver = "{server}"\n'
+        )
+        with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=20) as client:
+            client.sendmail(CY, [SUPPORT], mail())
+        wait_until(
+            lambda: [row for row in daemon.json("inbound", "list", "--json") if row["state"] == "processed"], "a ticket"
+        )
+        (row,) = daemon.json("inbound", "explain", "1", "--json")
+    found = next(one for one in row["decision"] if one["rule"] == "dmarc")
+    assert (found["outcome"], found["evidence"]["policy"]) == ("unknown", "absent")
 
 
 def test_workers_do_other_work_within_its_time(workers):

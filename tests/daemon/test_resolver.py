@@ -1,66 +1,11 @@
 """The DNS, asked over a real socket: what it says, what it does not say in time, and what is remembered."""
 
-import socket
-import threading
-from contextlib import contextmanager
-
-import dns.flags
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
+from peers.nameserver import serving
 from peers.signing import Zone
 
 from postroom.daemon.resolver import REMEMBERED_MAX, REMEMBERED_SECONDS, Remembering, open_resolver
 from postroom.desk.lookup import DnsFailure
-
-RECORDS = {
-    ("x.example.", "TXT"): ['"v=spf1 " "a -all"', '"caf\\233"'],
-    ("x.example.", "MX"): ["10 mx.x.example."],
-    ("x.example.", "A"): ["192.0.2.1", "192.0.2.2"],
-    ("x.example.", "AAAA"): ["2001:db8::1"],
-    ("1.2.0.192.in-addr.arpa.", "PTR"): ["mx.x.example."],
-}
-
-
-@contextmanager
-def serving(answers=True):
-    """A name server on loopback; one that is silent where `answers` is False."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
-        door.bind(("127.0.0.1", 0))
-
-        def serve():
-            while True:
-                question, client = door.recvfrom(4096)
-                if question == b"end":
-                    return
-                if answers:
-                    door.sendto(_answer(question), client)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{door.getsockname()[1]}"
-        finally:
-            door.sendto(b"end", door.getsockname())
-            thread.join()
-
-
-def _answer(octets):
-    query = dns.message.from_wire(octets)
-    response = dns.message.make_response(query)
-    response.flags |= dns.flags.RA
-    name, kind = query.question[0].name.to_text(), dns.rdatatype.to_text(query.question[0].rdtype)
-    if name == "alias.example.":
-        response.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", "x.example."))
-        name = "x.example."
-    if name == "broken.example.":
-        response.set_rcode(dns.rcode.SERVFAIL)
-    elif (name, kind) in RECORDS:
-        response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *RECORDS[name, kind]))
-    elif name != "x.example.":
-        response.set_rcode(dns.rcode.NXDOMAIN)
-    return response.to_wire()
 
 
 def test_records_are_read_as_plain_values():
