@@ -2,8 +2,9 @@
 
 A batch is claimed, and the attempt counted, in a transaction of its own before anything is parsed. Its
 effects are one transaction with a savepoint for each message: tickets, messages, index, activity, outbox and
-`processed` on the inbound row, all or nothing. Daemons on one database claim and parse side by side and write
-one after the other, so each decides by everything that was decided before. While one batch is being written, the next is being parsed.
+`processed` on the inbound row, all or nothing. While one batch is being written, the next is being parsed.
+Daemons on one database claim and parse side by side and write one after the other, so each decides by
+everything that was decided before.
 """
 
 from __future__ import annotations

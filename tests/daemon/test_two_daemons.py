@@ -102,6 +102,23 @@ def test_replies_that_arrive_at_once_in_two_daemons_make_one_ticket(url, tmp_pat
         assert numbers == list(range(1001, 1001 + len(numbers)))
 
 
+def test_threads_that_only_later_mail_joins_are_one_in_two_daemons_too(url, tmp_path):
+    """An archive: references are cut, so that many threads begin as several tickets."""
+    shuffle = random.Random(11)
+    letters = threads.archive(shuffle, threads=20, mails=160, unseen=0)
+    configs = [tmp_path / "one.toml", tmp_path / "two.toml"]
+    for path in configs:
+        path.write_text(TOML.format(url=url, batch=5))
+    with desk_at(url, tmp_path) as desk:
+        accept(desk, [letter.raw for letter in shuffle.sample(letters, len(letters))], archive=True)
+        counts = drain_together(configs)
+        assert sum(sum(one.values()) for one in counts) == 160
+        assert sum(one["opened"] for one in counts) > 20
+        assert {frozenset(m.email_message_id for m in desk.conversation(t.id)) for t in desk.tickets()} == (
+            threads.grouping(letters)
+        )
+
+
 def test_two_daemons_claim_different_mail_and_neither_waits(url, tmp_path):
     with desk_at(url, tmp_path) as desk:
         ids = accept(desk, [mail(subject=f"Question {n}") for n in range(6)])
