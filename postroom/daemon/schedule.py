@@ -46,7 +46,8 @@ class Schedule:
         )
         self._scheduler.add_job(self.watch, "interval", minutes=CHECK_MINUTES)
         if notifier is not None:
-            self._scheduler.add_job(self.sweep, "interval", seconds=SWEEP_SECONDS)
+            at_once = datetime.now(UTC)  # much may have become due while nobody looked
+            self._scheduler.add_job(self.sweep, "interval", seconds=SWEEP_SECONDS, next_run_time=at_once)
         if store.is_sqlite:
             self._scheduler.add_job(self.tidy, "interval", hours=TIDY_HOURS)
 

@@ -54,6 +54,7 @@ def at(text, zone="UTC"):
             0.5,
             "2026-03-30T09:30",
         ),  # jumped over
+        (("sun 02:30-03:00", "mon 09:00-10:00"), (), BERLIN, "2026-03-28T12:00", 0.5, "2026-03-30T09:30"),  # in part
         (OFFICE, (), "Asia/Kolkata", "2026-11-23T16:30", 1, "2026-11-24T09:30"),  # half an hour off
     ],
 )
