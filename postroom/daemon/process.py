@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from postroom.config import Config
 from postroom.daemon.receive import Reception, Settled, receive
@@ -167,6 +167,8 @@ class Processor:
         except (OperationalError, TemporaryFailure):
             raise  # the database is in trouble, not this message
         except Exception as error:  # the edge: one message, whatever is wrong with it
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise  # PostgreSQL has ended a session that hung
             log.exception("broken", inbound=claimed.id)
             self._fail(connection, claimed, f"processing failed: {type(error).__name__}: {error}"[:500], counts)
         return None

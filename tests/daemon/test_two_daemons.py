@@ -19,6 +19,7 @@ from postroom.daemon import house
 from postroom.daemon.process import Processor
 from postroom.daemon.receive import receive
 from postroom.daemon.workers import Workers
+from postroom.errors import TemporaryFailure
 from postroom.parsers.email import parse
 from postroom.store import inbound
 from postroom.store.engine import Store
@@ -161,6 +162,38 @@ def test_a_copy_that_was_faster_makes_this_one_a_duplicate_and_no_failure(url, t
         assert (found[first].state, found[second].state) == ("processed", "duplicate")
         assert (found[second].duplicate_of, found[second].failures) == (first, 0)
         assert len(desk.tickets()) == 1
+
+
+def test_a_daemon_that_hung_lock_in_hand_loses_it_and_no_mail_pays_for_that(url, tmp_path):
+    """PostgreSQL ends its session: `ALONE_IDLE_MAX`, here a moment."""
+    with desk_at(url, tmp_path) as desk, Workers(Processing(workers=1)) as workers:
+        ids = accept(desk, [mail(), mail()])
+        hanging = []
+
+        def reception(connection):
+            [set_to] = connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalars()
+            assert set_to == "1min"
+            if not hanging:
+                hanging.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
+            return desk.house.reception(connection)
+
+        def clock():
+            if hanging:
+                wait_until(lambda: is_gone(desk, hanging[0]), "the session is ended")
+            return house.now()
+
+        process = Processor(desk.house.config, desk.store, workers, reception, clock)
+        with pytest.raises(TemporaryFailure):
+            process.drain()
+        assert process.drain() == {"opened": 2}
+        assert [(rows(desk)[id_].state, rows(desk)[id_].failures) for id_ in ids] == [("processed", 0)] * 2
+
+
+def is_gone(desk, pid):
+    with desk.store.read() as connection:
+        query = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+        return connection.execute(query, {"pid": pid}).scalar_one() == 0
 
 
 def waits_for_a_row(desk):
