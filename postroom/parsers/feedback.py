@@ -18,10 +18,11 @@ def is_complaint(tree: mime.Tree) -> bool:
 def _is_jmrp(root: mime.Part) -> bool:
     """Junk Mail Reporting before ARF: a fixed subject, and the message complained about as the first part."""
     subject = " ".join((root.header("subject") or "").lower().split())
+    if not subject.startswith(_JMRP_SUBJECT):
+        return False
     sender = clean_address(root.header("from") or "")
     return (
-        subject.startswith(_JMRP_SUBJECT)
-        and sender is not None
+        sender is not None
         and domain_of(sender).endswith(_JMRP_DOMAINS)
         and any(part.content_type == "message/rfc822" for part in root.children[:1])
     )

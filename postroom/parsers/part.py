@@ -18,7 +18,7 @@ class Part:
     """One entity: header fields, body, and the entities within it. A `message/rfc822` has one child, the message."""
 
     __slots__ = (
-        "_defects", "_hint", "_spans", "body_at", "children", "content_type", "declared_type", "disposition",
+        "_decoded", "_defects", "_hint", "_spans", "body_at", "children", "content_type", "declared_type", "disposition",
         "disposition_params", "end", "octets", "params", "path", "start",
     )  # fmt: skip
 
@@ -36,6 +36,7 @@ class Part:
         self.disposition_params: dict[str, str] = {}
         self._spans = found.spans
         self._hint: str | None = None
+        self._decoded: dict[str, str | None] = {}
         self._defects = defects
         for defect in found.defects:
             note(defects, f"{self.place}: {defect}")
@@ -65,8 +66,10 @@ class Part:
 
     def header(self, name: str) -> str | None:
         """The first field of that name, unfolded and decoded, or None."""
-        value = self.raw_header(name)
-        return None if value is None else headers.decode(value, hint=self.hint)
+        if name not in self._decoded:  # Subject and From are asked for a dozen times
+            value = self.raw_header(name)
+            self._decoded[name] = None if value is None else headers.decode(value, hint=self.hint)
+        return self._decoded[name]
 
     def all_headers(self, name: str) -> list[str]:
         """Every field of that name, from the top, unfolded and decoded."""

@@ -7,9 +7,10 @@ nothing is concluded.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Protocol
 
-from postroom.parsers.bounce_addresses import clean_address, find_addresses
+from postroom.parsers.bounce_addresses import find_addresses
 
 FROM_READ = 1_000  # characters of a From field that are looked at
 
@@ -67,7 +68,7 @@ def has_null_sender(headers: Headers) -> bool:
 def is_mail_system(headers: Headers) -> bool:
     """Whether From is a mail system: its local part, its name, or that there is no address at all (`MAILER-DAEMON`, `<>`)."""
     value = (headers.header("from") or "")[:FROM_READ]
-    address = clean_address(value)
+    address = _from_address(headers)
     name = value.lower()
     if address is not None:
         if _DAEMON_LOCAL_PARTS.fullmatch(address.rpartition("@")[0]):
@@ -80,7 +81,7 @@ def is_mail_system(headers: Headers) -> bool:
 
 def is_mailer_daemon(headers: Headers) -> bool:
     """Whether From is a mailer-daemon: never a person, as a postmaster may be."""
-    address = clean_address((headers.header("from") or "")[:FROM_READ])
+    address = _from_address(headers)
     return address is not None and address.lower().startswith(("mailer-daemon@", "mailer_daemon@", "mailerdaemon@"))
 
 
@@ -88,13 +89,22 @@ def is_list_manager(headers: Headers) -> bool:
     """Whether From is the program that runs a mailing list."""
     if any(headers.header(name) is not None for name in ("x-mlserver", "x-mailman-version", "x-listserver")):
         return True
-    address = clean_address((headers.header("from") or "")[:FROM_READ])
+    address = _from_address(headers)
     return address is not None and _LIST_MANAGERS.fullmatch(address.rpartition("@")[0]) is not None
 
 
 def unanswerable_address(headers: Headers) -> str | None:
     """The address of From whose local part says that nobody reads what is sent there, or None."""
-    for address in find_addresses((headers.header("from") or "")[:FROM_READ]):
+    for address in _from_addresses((headers.header("from") or "")[:FROM_READ]):
         if _UNANSWERABLE.fullmatch(address.rpartition("@")[0]):
             return address
     return None
+
+
+def _from_address(headers: Headers) -> str | None:
+    return next(iter(_from_addresses((headers.header("from") or "")[:FROM_READ])), None)
+
+
+@lru_cache(maxsize=8)  # each message is asked four questions about it
+def _from_addresses(written: str) -> tuple[str, ...]:
+    return tuple(find_addresses(written))
