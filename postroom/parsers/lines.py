@@ -39,6 +39,7 @@ _PLAIN = {
     0xFF1A: ":", 0xFE55: ":", 0xFF1C: "<", 0xFF1E: ">", 0x060C: ",", 0xFF0C: ",", 0x2019: "'", 0x02BC: "'",
     0xFF08: "(", 0xFF09: ")",
 }  # fmt: skip
+_COMPOSABLE = re.compile("[\u0300-\U0010ffff]")  # all below are in NFC
 _UNPLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
 BLANKS = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # all that a viewed line may have of them
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&amp;", "&"))
@@ -59,9 +60,9 @@ def view(line: str) -> str:
     """A line as patterns see it: at most `VIEW_LENGTH` characters, NFC, ASCII digits and colons, plain blanks."""
     seen = line[:VIEW_LENGTH]
     if not seen.isascii():
-        seen = unicodedata.normalize("NFC", seen)
-        if _UNPLAIN.search(seen):  # most lines of most languages have nothing to make plain
-            seen = seen.translate(_PLAIN)
+        if _COMPOSABLE.search(seen):  # no western letter is
+            seen = unicodedata.normalize("NFC", seen)
+        seen = _UNPLAIN.sub(_make_plain, seen)
     elif "\t" in seen:
         seen = seen.replace("\t", " ")
     if "&" in seen:
@@ -75,6 +76,10 @@ def view(line: str) -> str:
 def fold(text: str) -> str:
     """A text for looking up, case-folded; a Turkish capital `İ` becomes `i`, not two characters."""
     return text.casefold().replace("i\u0307", "i")
+
+
+def _make_plain(match: re.Match[str]) -> str:
+    return _PLAIN[ord(match[0])] or ""
 
 
 def _unlink(match: re.Match[str]) -> str:
