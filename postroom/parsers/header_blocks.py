@@ -25,6 +25,8 @@ _MAX_NOTES_LINES = 14  # lines of a Lotus Notes heading
 # Said from a digit on, so that a search skips all that is none.
 _DATE_LIKE = re.compile(r"\d(?:[./-]\d|[:h]\d\d|[年년月월]|(?<=1)9\d\d|(?<=2)[05]\d\d)")
 
+_EDGES = " _|•"  # what may stand around a label
+
 _DATE_AND_TIME = re.compile(r"(?:19|20)\d\d.{1,20}\d{1,2}:\d\d")
 
 
@@ -42,17 +44,18 @@ class HeaderBlock:
         return "@" in self.values.get("sender", "") or "@" in self.values.get("to", "")
 
 
-def read_block(views: Sequence[str], start: int, *, announced: bool = False) -> HeaderBlock | None:
+def read_block(views: Sequence[str], start: int, *, announced: bool = False, notes: bool = True) -> HeaderBlock | None:
     """The header block that begins at line `start`, or None.
 
-    `views` are viewed lines without quote marks. `announced`: a separator stands above it, so less will do.
+    `views` are viewed lines without quote marks. `announced`: a separator stands above it, so less will do. `notes`:
+    `may_hold_notes` of the views, where that is known.
     """
     if start >= len(views) or not views[start].strip():
         return None
     first = split_header(views[start])
     if first is None:
         block = _read_unpunctuated(views, start) if announced else None
-        return block or _read_notes(views, start)
+        return block or (read_notes(views, start) if notes else None)
     if first[0] == "cc" or (first[0] == "to" and not announced):
         return None
     block = _read_one_line(views, start) or _gather(views, start)
@@ -176,31 +179,34 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
     return "@" in sender and (dated or "subject" in kinds)
 
 
-def may_begin_notes(views: Sequence[str], start: int) -> bool:
-    """Whether a sender of Lotus Notes may stand here: right above a date, or with "Sent by" between."""
-    if len(views[start]) > _MAX_NOTES_SENDER:
-        return False
-    for line in views[start + 1 : start + 4]:
-        if line and (bare := plain(line)):
-            return (
-                _DATE_LIKE.search(bare) is not None or fold(bare[:9]).startswith("sent by") or not plain(views[start])
-            )
-    return False
+def may_hold_notes(views: Sequence[str]) -> bool:
+    """Whether a heading of Lotus Notes may stand in a text: it has a "cc" without a colon, alone or in a column."""
+    return any(
+        (field := _notes_field(plain(line))) is not None and field[0] == "cc" for line in views if _may_be_column(line)
+    )
 
 
-def _read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
+def _may_be_column(line: str) -> bool:
+    """Whether a line may be a label alone, or have two columns: no other line is so short or has such a gap."""
+    return bool(line) and (
+        len(line) <= label_length() or "  " in line or "*" in line or line[0] in _EDGES or line[-1] in _EDGES
+    )
+
+
+def read_notes(views: Sequence[str], start: int) -> HeaderBlock | None:
     """The heading of Lotus Notes: name, date, then "To", "cc" and "Subject" with their values beside or below them."""
-    if not may_begin_notes(views, start) or not any(
+    if len(views[start]) > _MAX_NOTES_SENDER or not any(
         len(line) <= _MAX_NOTES_SENDER and _DATE_LIKE.search(line) for line in views[start + 1 : start + 4]
     ):
         return None
-    lines = [plain(line) for line in views[start : start + _MAX_NOTES_LINES]]
-    date_line = next((n for n, line in enumerate(lines[:5]) if _DATE_LIKE.search(line)), None)
+    lines = [plain(line) for line in views[start : start + 5]]
+    date_line = next((n for n, line in enumerate(lines) if _DATE_LIKE.search(line)), None)
     if not date_line:
         return None
     head = [line for line in lines[:date_line] if line]
     if not head or (len(head) > 1 and not fold(head[1]).startswith("sent by")):
         return None  # the sender stands right above the date
+    lines = [plain(line) for line in views[start : start + _MAX_NOTES_LINES]]
     values = {"sender": re.sub(r"(?i)^sent by:?\s*", "", head[0]), "date": lines[date_line]}
     kind, end = "", 0
     for number, line in enumerate(lines[date_line + 1 :], date_line + 1):

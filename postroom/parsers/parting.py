@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from postroom.parsers.device_lines import is_device_line
-from postroom.parsers.header_blocks import HeaderBlock, may_begin_notes, read_block
+from postroom.parsers.header_blocks import HeaderBlock, may_hold_notes, read_block, read_notes
 from postroom.parsers.intro_lines import find_intro, may_end_intro
 from postroom.parsers.prose import is_prose
 from postroom.parsers.quote_marks import carries, find_own_mark, is_elision
@@ -55,6 +55,7 @@ class Parting:
         self.blank = [not view or view.isspace() for view in views]
         self.next_nonblank = _next_nonblank(self.blank)
         self.own_marks = 0
+        self._notes = may_hold_notes(views)
 
     def read(self) -> list[Part]:
         runs = self._runs()
@@ -70,10 +71,12 @@ class Parting:
         position = 0
         wrote_above = False
         while position < self.size:
-            if runs and runs[-1].part is Part.TEXT and self._is_prose(position):
-                runs[-1].end = position = position + 1
-                wrote_above = True
-                continue
+            if runs and runs[-1].part is Part.TEXT:
+                end = self._end_of_prose(position)
+                wrote_above = wrote_above or self.next_nonblank[position] < end
+                runs[-1].end = position = end
+                if end == self.size:
+                    break
             run = self._run_at(position, wrote_above=wrote_above)
             wrote_above = wrote_above or not self.blank[position]
             if run.start < position:  # an intro that began on lines already read
@@ -104,11 +107,15 @@ class Parting:
             return run
         return _Run(Part.TEXT, position, position + 1)
 
-    def _is_prose(self, position: int) -> bool:
-        """Whether a line is the author's, for certain and at one look."""
-        if self.known[position] is not None or self.quoted[position]:
-            return False
-        return is_prose(self.views[position]) and not may_begin_notes(self.views, position)
+    def _end_of_prose(self, position: int) -> int:
+        """The first line from there on that needs a closer look: most are the author's, for certain and at one look."""
+        views = self.views
+        for number in range(position, self.size):
+            if self.known[number] is not None or self.quoted[number]:
+                return number
+            if not self.blank[number] and (not is_prose(views[number]) or (self._notes and read_notes(views, number))):
+                return number
+        return self.size
 
     def _end_of_known(self, position: int, part: Part) -> int:
         end = position
@@ -161,10 +168,10 @@ class Parting:
         below = self.next_nonblank[position]
         if below - position > 3:
             return None
-        return read_block(self.views, below, announced=True)
+        return read_block(self.views, below, announced=True, notes=self._notes)
 
     def _header_block_at(self, position: int, *, wrote_above: bool) -> _Run | None:
-        block = read_block(self.views, position)
+        block = read_block(self.views, position, notes=self._notes)
         if block is None:
             return None
         if not wrote_above and self._rest_is_own(block.end):

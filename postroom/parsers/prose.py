@@ -19,7 +19,7 @@ _SIGN = re.compile(r"[:@#=_—*>^↑\[+~–-](?:(?<![–-])|[–=#-])")
 def is_prose(seen: str) -> bool:
     """Whether a viewed line without quote marks is neither a separator nor a rule, a header or the end of an intro.
 
-    It may still be the sender's name in a block whose lines have no labels: what stands below shows that.
+    It may still be the sender's name in the heading of Lotus Notes, which has no label: what stands below shows that.
     """
     return (
         seen[:1].isalnum()
