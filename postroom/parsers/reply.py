@@ -71,19 +71,26 @@ def _pile(lines: Sequence[str], parts: Sequence[Part]) -> Reply:
     if parts.count(Part.TEXT) == len(parts):
         return Reply("\n".join(lines).strip())
     piles: dict[Part, list[str]] = {Part.TEXT: [], Part.QUOTE: [], Part.SIGNATURE: []}
-    seam = False  # something was folded since the last line of the reply
-    for line, part in zip(lines, parts, strict=True):
-        if part is not Part.TEXT:
-            piles[part if part is Part.SIGNATURE else Part.QUOTE].append(line)
-            seam = True
-            continue
-        shown = piles[Part.TEXT]
-        if seam and not line.strip() and (not shown or not shown[-1].strip()):
-            continue  # blank lines before and after what was folded are one gap
-        seam = seam and not line.strip()
-        shown.append(line)
+    start = 0
+    while start < len(lines):
+        part, end = parts[start], start + 1
+        while end < len(lines) and parts[end] is part:
+            end += 1
+        if part is Part.TEXT:
+            shown = piles[Part.TEXT]
+            shown += _one_gap(lines[start:end], shown) if start else lines[:end]
+        else:
+            piles[part if part is Part.SIGNATURE else Part.QUOTE] += lines[start:end]
+        start = end
     return Reply(
         reply_text="\n".join(piles[Part.TEXT]).strip(),
         quoted_text="\n".join(piles[Part.QUOTE]).strip("\n") or None,
         signature="\n".join(piles[Part.SIGNATURE]).strip() or None,
     )
+
+
+def _one_gap(below: Sequence[str], above: Sequence[str]) -> list[str]:
+    """What stands below a fold, without the blank lines that would double those above it."""
+    first = next((n for n, line in enumerate(below) if line.strip()), len(below))
+    gap = below[:1] if first and above and above[-1].strip() else ()
+    return [*gap, *below[first:]]

@@ -68,7 +68,7 @@ def fold_rules_above_history(text: Parting, parts: list[Part]) -> None:
         return
     for number in range(1, text.size):
         part = parts[number]
-        if part not in (Part.HISTORY, Part.INTRO) or parts[number - 1] is part:
+        if parts[number - 1] is part or part not in (Part.HISTORY, Part.INTRO):
             continue
         above = number - 1
         while above > 0 and not text.views[above].strip() and parts[above] is Part.TEXT:
