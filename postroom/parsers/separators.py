@@ -17,6 +17,7 @@ _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
 ENDINGS = "-–—‐―=_─━#~:：+*"  # a separator has one at an end; lines that begin with a letter have it at theirs
 _EMPHASIS = " *_\t\r\v\f"
+_ENDS_OF_PROSE = ".,!?"
 _ENDS_OR_HIDES = "-=#~:+);>"  # a separator, or what a view makes nothing of: a link, an entity
 _UNDASHED = "original"  # how those begin that stand without dashes
 UNDASHED_INITIALS = "oO"
@@ -66,6 +67,8 @@ def may_announce(line: str) -> bool:
 
     A look at its end, so that mail that hands nothing on is not read again for that.
     """
+    if line[-1:].isalnum() or line[-1:] in _ENDS_OF_PROSE:
+        return len(line) > VIEW_LENGTH
     end = line.rstrip(_EMPHASIS)[-1:]
     return end in _ENDS_OR_HIDES or not (end.isascii() or end.isalnum()) or len(line) > VIEW_LENGTH
 

@@ -175,7 +175,7 @@ def _find_formula(views: Sequence[str], floor: int) -> tuple[int, int] | None:
         nonblank += bool(views[tail].strip())
     tried = 0
     for number in range(tail, len(views)):
-        kind = _formula(views[number])
+        kind = _formula(views[number]) if views[number] else None
         if kind is None:
             continue
         end = _end_of_formula(views, number, needs_name=kind == "thanks")
