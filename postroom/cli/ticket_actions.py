@@ -117,15 +117,24 @@ def assign(config_path: str | None, ref: str, agent: str, actor: str | None, as_
 @click.command("status")
 @click.argument("ref")
 @click.argument("status")
+@click.option("--summary", metavar="TEXT", help="What solved it; the customer reads it in the status mail.")
+@click.option("--code", metavar="CODE", help="How it was resolved, one of tickets.resolution_codes.")
+@click.option("--root-cause", metavar="TEXT", help="What was behind it.")
 @acting
 @as_json
 @click.pass_obj
-def status(config_path: str | None, ref: str, status: str, actor: str | None, as_json: bool) -> None:
-    """Set a ticket's STATUS."""
+def status(
+    config_path: str | None, ref: str, status: str, summary: str | None, code: str | None, root_cause: str | None,
+    actor: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Set a ticket's STATUS, and say how it was resolved."""
     from postroom.desk import actions
+
+    said = {"resolution_summary": summary, "resolution_code": code, "root_cause": root_cause}
 
     def what(doing: Doing) -> Sequence[Happened]:
         settings = doing.house.config
+        actions.say_how(doing.connection, settings, doing.ticket, said, doing.actor, doing.now)
         return actions.set_status(doing.connection, settings, doing.ticket, status, doing.actor, doing.now)
 
     act(config_path, ref, actor, as_json, what, "status set")

@@ -135,6 +135,23 @@ def solve(connection: Connection, ticket: Row[Any], text: str, actor: str, now: 
     return []
 
 
+def say_how(
+    connection: Connection, config: Config, ticket: Row[Any], said: dict[str, str | None], actor: str, now: datetime
+) -> list[Happened]:
+    """Say how it was resolved: `resolution_summary`, `resolution_code`, `root_cause`, those that are not None.
+
+    UserError for a code that the configuration does not name.
+    """
+    changes = {column: words.strip() for column, words in said.items() if words is not None and words.strip()}
+    code, codes = changes.get("resolution_code"), config.tickets.resolution_codes
+    if code is not None and code not in codes:
+        raise UserError(f"{code!r} is no resolution code; there are: {', '.join(codes)}")
+    if changes:
+        tickets.change(connection, ticket.id, {**changes, "updated_at": now})
+        _event(connection, ticket.id, "solution", {"code": code} if code else {}, actor, now)
+    return []
+
+
 def agree(connection: Connection, ticket: Row[Any], address: str, actor: str, now: datetime) -> list[Happened]:
     """Let a newcomer take part: from now on he gets what goes to the customer, and his words are answered.
 

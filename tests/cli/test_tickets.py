@@ -203,3 +203,17 @@ def test_a_ticket_is_to_be_followed_up_at_a_time_ahead(desk):
     assert desk.ticket("T-1001")["followUpAt"] is None
     assert "lie ahead" in desk("tickets", "follow-up", "T-1001", "2020-01-01").err
     assert desk("tickets", "follow-up", "T-1001", "soon").status == 2
+
+
+def test_a_status_can_say_how_it_was_resolved(desk):
+    words = ["--summary", "We changed the fuse.", "--code", "solved", "--root-cause", "A short circuit"]
+    assert desk("tickets", "status", "T-1001", "resolved", *words).status == 0
+    ticket = desk.ticket("T-1001")
+    expected = {"summary": "We changed the fuse.", "code": "solved", "rootCause": "A short circuit"}
+    assert (ticket["status"], ticket["resolution"]) == ("resolved", expected)
+
+
+def test_a_resolution_code_that_nobody_configured_changes_nothing(desk):
+    ran = desk("tickets", "status", "T-1001", "resolved", "--code", "magic")
+    assert (ran.status, "'magic' is no resolution code; there are: solved" in ran.err) == (1, True)
+    assert desk.ticket("T-1001")["status"] != "resolved"
