@@ -374,6 +374,7 @@ def _check(config: Config) -> None:
         check_times(f"queue.{name}", queue.hours, queue.holidays, queue.time_zone, targets, priorities)
     check_statuses(config.status)
     seen: dict[str, str] = {}
+    watched: dict[tuple[str, int, str, str], str] = {}
     for name, mailbox in config.mailbox.items():
         path = f"mailbox.{name}"
         if mailbox.queue not in config.queue:
@@ -386,6 +387,10 @@ def _check(config: Config) -> None:
             seen[key] = name
         if mailbox.imap:
             _check_imap(mailbox.imap, f"{path}.imap")
+            folder = (mailbox.imap.host.lower(), mailbox.imap.port, mailbox.imap.user, mailbox.imap.folder)
+            if folder in watched:
+                raise ConfigError(f"{path}.imap: mailbox.{watched[folder]} fetches from this folder already")
+            watched[folder] = name
     agents: dict[str, str] = {}
     for name, who in config.agent.items():
         key = check_address(who.address, f"agent.{name}.address")

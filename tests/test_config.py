@@ -409,3 +409,13 @@ def test_every_key_of_the_example_has_a_line_of_why_above_it() -> None:
         "agent.ann",
         "mailbox.support.imap",
     }
+
+
+def test_two_mailboxes_cannot_fetch_from_one_folder():
+    imap = {"host": "imap.example.com", "user": "support", "password_env": "P"}
+    mailboxes = {
+        "a": {"address": "a@example.com", "queue": "support", "imap": imap},
+        "b": {"address": "b@example.com", "queue": "support", "imap": {**imap, "host": "IMAP.example.com"}},
+    }
+    with pytest.raises(ConfigError, match=r"^mailbox\.b\.imap: mailbox\.a fetches from this folder already$"):
+        parse({"mailbox": mailboxes}, Path("/"))
