@@ -34,6 +34,7 @@ class House:
     signer: Signer
     mailboxes: Mailboxes
     notifier: Notifier
+    templates: Templates
 
     def desk(self, connection: Connection) -> Desk:
         """The desk as it stands: the settings, our addresses, and who answers."""
@@ -67,6 +68,6 @@ def open_house(config: Config) -> Iterator[House]:
         overrides = config.resolve(config.templates.folder) if config.templates.folder else None
         templates = Templates(overrides, config.templates.language)
         notifier = Notifier(config, signer, templates, now, secrets.SystemRandom())
-        yield House(config, store, signer, Mailboxes(config), notifier)
+        yield House(config, store, signer, Mailboxes(config), notifier, templates)
     finally:
         store.dispose()

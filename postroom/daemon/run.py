@@ -94,6 +94,8 @@ async def _open(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
             if await passed(stop, STORE_RETRY_SECONDS):
                 return None
         else:
+            for problem in house.templates.check():
+                log.warning("ours is used in place of a template", template=str(problem.path), why=problem.why)
             return house
 
 

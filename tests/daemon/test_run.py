@@ -317,3 +317,12 @@ def delivered(daemon: Daemon) -> bool:
     except smtplib.SMTPDataError:
         return False
     return True
+
+
+def test_a_broken_template_is_named_at_the_start_and_ours_takes_its_place(start_daemon, tmp_path):
+    broken = tmp_path / "daemon" / "templates" / "en" / "confirmation" / "subject.j2"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{{ no_such_thing }}")
+    daemon = start_daemon('[smtp]\nlisten = ["127.0.0.1:{port}"]\n[templates]\nfolder = "templates"\n')
+    line = daemon.wait_for_log("ours is used in place of a template")
+    assert "confirmation/subject.j2" in line
