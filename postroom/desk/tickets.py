@@ -291,7 +291,8 @@ def _touch(connection: Connection, incoming: Incoming, ticket: Row[Any], status:
     if status != ticket.status:
         changes = {**changes, "status": status, **workflow.times_of(ticket.status, status, incoming.now)}
         _event(connection, incoming, ticket.id, "status", {"from": ticket.status, "to": status})
-    tickets.change(connection, ticket.id, {**changes, "updated_at": incoming.now})
+    updated = max(ticket.updated_at, _believable(incoming)) if incoming.archive else incoming.now
+    tickets.change(connection, ticket.id, {**changes, "updated_at": updated})
 
 
 def _event(connection: Connection, incoming: Incoming, ticket_id: int, event: str, detail: dict[str, Any]) -> None:
