@@ -31,7 +31,8 @@ def read_ids(value: bytes) -> list[str]:
     """The ids of a References or In-Reply-To header, in their order, each once."""
     if len(value) > headers.STRUCTURED_OCTETS:
         value = value[:_HEAD] + b" " + value[len(value) - headers.STRUCTURED_OCTETS + _HEAD :]
-    text = headers.read_raw(headers.unfold(value))
+    # some programs encode a long References as if it were text (RFC 2047 §5 forbids it)
+    text = headers.decode_words(headers.read_raw(headers.unfold(value)))
     matches = list(_BRACKETED.finditer(text))
     found: dict[str, None] = {}
     end = 0

@@ -1,5 +1,7 @@
 """Bare ids out of headers that are not always right."""
 
+from email.message import EmailMessage
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +43,12 @@ def test_overlong_references_keep_the_root_and_the_parents() -> None:
 def test_any_octets_give_bare_ids(data: bytes) -> None:
     for found in (*read_ids(data), read_message_id(data) or ""):
         assert not set(found) & set("<> \t\r\n\0")
+
+
+def test_references_that_a_program_wrote_as_encoded_words_are_read() -> None:
+    message = EmailMessage()
+    ids = [f"{'x' * 60}{n}@mail.customer.example" for n in range(4)]
+    message["References"] = " ".join(f"<{i}>" for i in ids)
+    written = message.as_bytes()
+    assert b"=?utf-8?" in written
+    assert read_ids(written.partition(b":")[2].partition(b"\n\n")[0]) == ids
