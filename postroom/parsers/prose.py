@@ -1,7 +1,7 @@
 """Is this line plain prose, so that no reader of marks needs to look at it?
 
 Nearly every line of mail is. Separators, rules, header blocks and intros each take a sign that prose seldom has: they begin
-or end in dashes or other signs, or have a colon or an address in them. One look for all of those signs spares four readers
+with dashes or other signs, or have a colon or an address in them. One look for all of those signs spares four readers
 a look each.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from postroom.parsers.separators import ENDINGS, UNDASHED_INITIALS, is_unannounced_separator
+from postroom.parsers.separators import UNDASHED_INITIALS, is_unannounced_separator
 
 # A colon for header lines and intros, `@` for intros without one, the rest for "reply above this line" and its like;
 # a hyphen or a dash alone is none.
@@ -24,7 +24,6 @@ def is_prose(seen: str) -> bool:
     return (
         seen[:1].isalnum()
         and seen[0] not in UNDASHED_INITIALS
-        and seen[-1] not in ENDINGS
         and _SIGN.search(seen) is None
         and not is_unannounced_separator(seen)
     )

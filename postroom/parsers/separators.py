@@ -15,7 +15,7 @@ _RULE = re.compile(r"[\s_=*·.•‐–—―─━-]{3,}$")
 _DASHES = re.compile(r"[\s>|*_=~#+‐–—―─━-]*")
 _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
-ENDINGS = "-–—‐―=_─━#~:：+*"  # a separator has one at an end; lines that begin with a letter have it at theirs
+_ENDINGS = "-–—‐―=_─━#~:：+*"  # a separator has one at an end; lines that begin with a letter have it at theirs
 _EMPHASIS = " *_\t\r\v\f"
 _ENDS_OF_PROSE = ".,!?"
 _ENDS_OR_HIDES = "-=#~:+);>"  # a separator, or what a view makes nothing of: a link, an entity
@@ -42,7 +42,7 @@ def read_separator(seen: str) -> Separator | None:
         return None
     if _is_marker(line):
         return Separator.MARKER
-    if line[0].isalnum() and line[-1] not in ENDINGS and fold(line[:8]) != _UNDASHED:
+    if line[0].isalnum() and line[-1] not in _ENDINGS and fold(line[:8]) != _UNDASHED:
         return None  # nearly every line of prose
     dashed = line.lstrip(" *_>|")[:1] in "-–—‐=_─━#~+" and line.rstrip(" *_")[-1:] in "-–—‐=_─━#~:+"
     phrase = _phrase(line)
@@ -83,7 +83,7 @@ def is_unannounced_separator(seen: str) -> bool:
     """Whether a line names an original message without any dashes: a separator only above a header block."""
     if not 0 < len(seen) <= _MAX_UNANNOUNCED:
         return False
-    if seen[0].isalnum() and seen[-1] not in ENDINGS and len(seen.split(None, _MOST_WORDS)) > _MOST_WORDS:
+    if seen[0].isalnum() and seen[-1] not in _ENDINGS and len(seen.split(None, _MOST_WORDS)) > _MOST_WORDS:
         return False
     return _phrase(seen.strip()) in words("original")
 
