@@ -35,8 +35,9 @@ def open_routed(connection: Connection, desk: Desk, incoming: Incoming) -> tuple
     if found.ignore:
         return None, found
     happened = tickets.open_ticket(connection, desk, incoming)
+    usual = desk.config.mailbox[incoming.origin.mailbox].queue
     changes: dict[str, Any] = {
-        "queue": found.queue, "priority": found.priority, "ticket_type": found.ticket_type,
+        "queue": found.queue if found.queue != usual else None, "priority": found.priority, "ticket_type": found.ticket_type,
         "category": found.category, "tags": list(found.tags),
     }  # fmt: skip
     changes = {column: value for column, value in changes.items() if value}
@@ -47,7 +48,8 @@ def open_routed(connection: Connection, desk: Desk, incoming: Incoming) -> tuple
             _event(connection, incoming, happened.ticket_id, "assigned", {"to": chosen.name, "why": chosen.why})
     if found.tags:
         _event(connection, incoming, happened.ticket_id, "tagged", {"tags": list(found.tags)})
-    stored.change(connection, happened.ticket_id, changes)
+    if changes:
+        stored.change(connection, happened.ticket_id, changes)
     return happened, found
 
 
