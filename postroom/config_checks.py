@@ -1,0 +1,172 @@
+"""What one key of the configuration says of another, and of which form a value has to be.
+
+What is wrong is a ConfigError whose one line begins with the path of the key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+
+from postroom.config_keys import Config, Imap, SmartHost
+from postroom.config_rules import Known, check_assign, check_rules
+from postroom.config_section import Section, shown
+from postroom.config_times import check_statuses, check_times
+from postroom.errors import ConfigError
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def check(config: Config) -> None:
+    """What one key says about another."""
+    for name, queue in config.queue.items():
+        for agent in queue.agents:
+            if agent not in config.agent:
+                raise ConfigError(f"queue.{name}.agents: there is no [agent.{agent}]")
+        check_assign(queue.assign, f"queue.{name}.assign", config.agent)
+        if queue.escalate_to and queue.escalate_to not in config.agent:
+            raise ConfigError(f"queue.{name}.escalate_to: there is no [agent.{queue.escalate_to}]")
+        targets = {"first_response_hours": queue.first_response_hours, "resolution_hours": queue.resolution_hours}
+        priorities = config.tickets.priorities
+        check_times(f"queue.{name}", queue.hours, queue.holidays, queue.time_zone, targets, priorities)
+    check_statuses(config.status)
+    seen: dict[str, str] = {}
+    watched: dict[tuple[str, int, str, str], str] = {}
+    for name, mailbox in config.mailbox.items():
+        path = f"mailbox.{name}"
+        if mailbox.queue not in config.queue:
+            raise ConfigError(f"{path}.queue: there is no [queue.{mailbox.queue}]")
+        addresses = [("address", mailbox.address), *(("aliases", alias) for alias in mailbox.aliases)]
+        for where, address in addresses:
+            key = check_address(address, f"{path}.{where}")
+            if key in seen:
+                raise ConfigError(f"{path}.{where}: {address} is already served by mailbox.{seen[key]}")
+            seen[key] = name
+        if mailbox.imap:
+            _check_imap(mailbox.imap, f"{path}.imap")
+            folder = (mailbox.imap.host.lower(), mailbox.imap.port, mailbox.imap.user, mailbox.imap.folder)
+            if folder in watched:
+                raise ConfigError(f"{path}.imap: mailbox.{watched[folder]} fetches from this folder already")
+            watched[folder] = name
+    agents: dict[str, str] = {}
+    for name, who in config.agent.items():
+        key = check_address(who.address, f"agent.{name}.address")
+        if key in seen:
+            raise ConfigError(f"agent.{name}.address: an agent cannot be one of our mailboxes")
+        if key in agents:
+            raise ConfigError(f"agent.{name}.address: {who.address} is agent.{agents[key]}'s already")
+        agents[key] = name
+    _check_smarthost(config.outgoing.smtp, "outgoing.smtp")
+    for section in ("smtp", "outgoing", "authentication", "processing", "answers", "keys", "tickets"):
+        _check_numbers(getattr(config, section), section)
+    if config.smtp.tls != "off" and not config.smtp.tls_certificate:
+        raise ConfigError("smtp.tls_certificate: is missing, and smtp.tls needs one")
+    for key, value, allowed in (
+        ("default_type", config.tickets.default_type, config.tickets.types),
+        ("default_priority", config.tickets.default_priority, config.tickets.priorities),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"tickets.{key}: {shown(value)} is none of {', '.join(map(shown, allowed))}")
+    for listen in config.smtp.listen:
+        split_listen(listen)
+    tickets = config.tickets
+    choices = {"priority": tickets.priorities, "type": tickets.types, "category": tickets.categories}
+    check_rules(config.rule, config.block, Known(config.queue, config.mailbox, config.agent, choices))
+    _check_resolver(config.authentication.resolver)
+
+
+LOCAL_PART_MAX = 19  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
+
+
+def check_address(address: str, path: str) -> str:
+    """The address in the form that is compared (lower case); ConfigError where it is not a plain addr-spec."""
+    local, at, domain = address.rpartition("@")
+    if (
+        not at
+        or not re.fullmatch(r"[A-Za-z0-9!#$%&'*/=?^_`{|}~.-]+", local)
+        or not re.fullmatch(r"[A-Za-z0-9.-]+", domain)
+    ):
+        raise ConfigError(f"{path}: {address!r} is not an address such as support@example.com")
+    if path.startswith("mailbox.") and len(local) > LOCAL_PART_MAX:
+        raise ConfigError(
+            f"{path}: {local!r} is longer than {LOCAL_PART_MAX} characters; signed addresses need the room"
+        )
+    return address.lower()
+
+
+def _check_imap(imap: Imap, path: str) -> None:
+    _check_security(imap, path)
+    _check_numbers(imap, path)
+    if imap.after == "move" and not imap.move_to:
+        raise ConfigError(f'{path}.move_to: is missing, and after = "move" needs it')
+    if imap.after == "move" and imap.move_to == imap.folder:
+        raise ConfigError(f"{path}.move_to: is the folder that is watched")
+    if not (imap.password_file or imap.password_env):
+        raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
+
+
+def _check_smarthost(smtp: SmartHost, path: str) -> None:
+    _check_security(smtp, path)
+    _check_numbers(smtp, path)
+    if smtp.user and not (smtp.password_file or smtp.password_env):
+        raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
+
+
+def _check_security(peer: Imap | SmartHost, path: str) -> None:
+    if peer.security == "none" and peer.host not in LOOPBACK and (isinstance(peer, Imap) or peer.user):
+        raise ConfigError(f"{path}.security: none would send the password in the clear; it is for loopback only")
+    if not 0 < peer.port < 65536:
+        raise ConfigError(f"{path}.port: {peer.port} is no port")
+
+
+ZERO_IS_FINE = {
+    "processing.workers",
+    "smtp.min_free_disk",
+    "tickets.reopen_days",
+    "tickets.remind_customer_days",
+    "tickets.close_resolved_days",
+    "answers.per_sender_hour",
+    "answers.per_sender_day",
+    "answers.per_domain_hour",
+    "answers.all_hour",
+}
+
+
+def _check_numbers(table: Section, path: str) -> None:
+    """Counts and times below their least sensible value are mistakes, not wishes."""
+    for key in table.__struct_fields__:
+        value = getattr(table, key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if not math.isfinite(value):
+            raise ConfigError(f"{path}.{key}: {value} is no number")
+        if value < 0 or (value == 0 and f"{path}.{key}" not in ZERO_IS_FINE):
+            raise ConfigError(f"{path}.{key}: {value:g} is too small")
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """Host and port of a `smtp.listen` entry: `127.0.0.1:2525`, `[::1]:2525`, `:25` (every address)."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ConfigError(f"smtp.listen: {listen!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def split_resolver(server: str) -> tuple[str, int]:
+    """Address and port of `authentication.resolver`: `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::1`, `[2001:db8::1]:5353`."""
+    host, colon, port = server.rpartition(":")
+    if colon and (server.startswith("[") or server.count(":") == 1):
+        return host.strip("[]"), int(port) if port.isascii() and port.isdigit() else 0
+    return server.strip("[]"), 53
+
+
+def _check_resolver(server: str) -> None:
+    host, port = split_resolver(server)
+    try:
+        if server:
+            ipaddress.ip_address(host)
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:
+        raise ConfigError(f"authentication.resolver: {server!r} is not an address such as 127.0.0.1 or 127.0.0.1:5353")

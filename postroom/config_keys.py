@@ -1,0 +1,234 @@
+"""Which keys the configuration has, with their types and defaults. What they mean is in config.example.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from postroom.config_rules import Block, Rule
+from postroom.config_section import Section, Size
+from postroom.config_times import Hours, Status
+
+Security = Literal["tls", "starttls", "none"]
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """`[store]`: where everything is kept."""
+
+    url: str = "sqlite:///var/postroom.db"
+
+
+class Smtp(Section, frozen=True, kw_only=True):
+    """`[smtp]`: mail coming in by SMTP or LMTP. Limits are those of POLICIES.md."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:2525",)
+    protocol: Literal["smtp", "lmtp"] = "smtp"
+    hostname: str = ""  # "" is the machine's own name
+    max_size: Size = Size(25 << 20)
+    tls: Literal["off", "starttls", "required", "implicit"] = "off"
+    tls_certificate: str = ""
+    tls_key: str = ""
+    connections: int = 100
+    connections_per_client: int = 20
+    recipients: int = 100
+    errors: int = 20
+    command_seconds: float = 300
+    transaction_seconds: float = 1800
+    min_free_disk: Size = Size(256 << 20)
+
+
+class Queue(Section, frozen=True, kw_only=True):
+    """`[queue.NAME]`: a department and who answers for it."""
+
+    title: str = ""  # "" is the table's name
+    agents: tuple[str, ...] = ()
+    assign: str = "none"  # none, round_robin, least_loaded, or an agent's name
+    hours: tuple[str, ...] = ()  # () is always
+    holidays: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    first_response_hours: Hours = 0.0  # 0 is never due
+    resolution_hours: Hours = 0.0
+    escalate_to: str = ""  # an agent's name; "" is the ticket's agent and the queue's
+
+
+class Agent(Section, frozen=True, kw_only=True):
+    """`[agent.NAME]`: one who answers."""
+
+    address: str
+    name: str = ""  # "" is the table's name
+
+
+class Imap(Section, frozen=True, kw_only=True):
+    """`[mailbox.NAME.imap]`: where a mailbox's mail is fetched."""
+
+    host: str
+    user: str
+    port: int = 993
+    security: Security = "tls"
+    ca_file: str = ""  # "" is the system's store
+    password_file: str = ""
+    password_env: str = ""
+    folder: str = "INBOX"
+    after: Literal["leave", "flag", "move", "delete"] = "flag"
+    move_to: str = ""
+    idle: bool = True
+    poll_seconds: float = 60
+    timeout_seconds: float = 60
+
+
+class Mailbox(Section, frozen=True, kw_only=True):
+    """`[mailbox.NAME]`: an address that we serve, and its own sender."""
+
+    address: str
+    queue: str
+    name: str = ""  # the display name of what we send from here; "" is the queue's title
+    aliases: tuple[str, ...] = ()
+    trust_reply_to: bool = False
+    authserv_id: str = ""
+    confirm: bool = True
+    imap: Imap | None = None
+
+
+class SmartHost(Section, frozen=True, kw_only=True):
+    """`[outgoing.smtp]`: who takes our mail."""
+
+    host: str = "127.0.0.1"
+    port: int = 25
+    security: Security = "none"
+    ca_file: str = ""
+    user: str = ""
+    password_file: str = ""
+    password_env: str = ""
+    connections: int = 4
+    timeout_seconds: float = 60
+
+
+class Outgoing(Section, frozen=True, kw_only=True):
+    """`[outgoing]`: how mail leaves."""
+
+    courier: Literal["maildir", "smtp"] = "maildir"
+    maildir: str = "var/outgoing"
+    smtp: SmartHost = SmartHost()
+    retry_days: float = 5
+    retry_first_seconds: float = 300
+    retry_max_seconds: float = 4 * 3600
+    batch: int = 50
+
+
+class Tickets(Section, frozen=True, kw_only=True):
+    """`[tickets]`: what a ticket may be."""
+
+    prefix: str = "T-"
+    first_number: int = 1001
+    reopen_days: float = 14
+    types: tuple[str, ...] = ("question", "incident", "problem", "task")
+    default_type: str = "question"
+    categories: tuple[str, ...] = ()
+    priorities: tuple[str, ...] = ("critical", "high", "medium", "low")
+    default_priority: str = "medium"
+    resolution_codes: tuple[str, ...] = ("solved", "workaround", "not_reproducible", "wont_fix", "duplicate")
+    remind_customer_days: float = 0  # 0 is never
+    remind_customer_times: int = 2
+    close_resolved_days: float = 0  # 0 is never
+    close_resolved_mail: bool = False
+
+
+class Notify(Section, frozen=True, kw_only=True):
+    """`[notify]`: which mails Postroom sends by itself."""
+
+    confirmation: bool = True
+    status: bool = True
+    new_ticket: bool = True
+    assignment: bool = True
+    customer_reply: bool = True
+    undeliverable: bool = True
+    reminder: bool = True
+    escalation: bool = True
+    follow_up: bool = True
+
+
+class Answers(Section, frozen=True, kw_only=True):
+    """`[answers]`: how often Postroom may answer by itself (POLICIES.md, "Limits")."""
+
+    per_sender_hour: int = 3
+    per_sender_day: int = 10
+    per_domain_hour: int = 30
+    all_hour: int = 500
+
+
+class Templates(Section, frozen=True, kw_only=True):
+    """`[templates]`: the words of what we send."""
+
+    folder: str = ""  # the operator's overrides
+    language: Literal["en", "de"] = "en"
+
+
+class Authentication(Section, frozen=True, kw_only=True):
+    """`[authentication]`: our own check of who sent a mail (DMARC, by SPF and DKIM)."""
+
+    check: Literal["off", "smtp"] = "off"  # "off": on the defaults nothing leaves the machine, questions neither
+    resolver: str = ""  # "" is the machine's own
+    timeout_seconds: float = 5
+
+
+class Processing(Section, frozen=True, kw_only=True):
+    """`[processing]`: how mail becomes tickets."""
+
+    workers: int = 0  # 0 is one for each core, at most 4
+    batch: int = 50
+    attempts: int = 3
+    parse_seconds: float = 10
+    parse_memory: Size = Size(512 << 20)
+
+
+class Keys(Section, frozen=True, kw_only=True):
+    """`[keys]`: what signs our reply addresses and Message-IDs."""
+
+    file: str = "var/signing-keys"
+    reply_days: int = 365
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """`[log]`: what the daemon says of itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    store: Store = Store()
+    smtp: Smtp = Smtp()
+    outgoing: Outgoing = Outgoing()
+    tickets: Tickets = Tickets()
+    notify: Notify = Notify()
+    answers: Answers = Answers()
+    templates: Templates = Templates()
+    authentication: Authentication = Authentication()
+    processing: Processing = Processing()
+    keys: Keys = Keys()
+    log: Log = Log()
+    block: Block = Block()
+    rule: tuple[Rule, ...] = ()
+    queue: dict[str, Queue] = msgspec.field(default_factory=lambda: {"support": Queue()})
+    agent: dict[str, Agent] = msgspec.field(default_factory=dict)
+    status: dict[str, Status] = msgspec.field(default_factory=dict)
+    mailbox: dict[str, Mailbox] = msgspec.field(
+        default_factory=lambda: {"support": Mailbox(address="support@localhost", queue="support")}
+    )
+    folder: Path = Path()  # where relative paths begin; not a key of the file
+    path: Path | None = None  # the file itself; not a key of the file
+
+    def resolve(self, path: str) -> Path:
+        """A path of the file as an absolute one: relative ones begin at the file's folder."""
+        return (self.folder / path).absolute()
+
+    def store_url(self) -> str:
+        """`store.url` with the path of an SQLite file made absolute."""
+        scheme, found, path = self.store.url.partition(":///")
+        if scheme.startswith("sqlite") and found and not path.startswith("/"):
+            return f"{scheme}:///{self.resolve(path)}"
+        return self.store.url
