@@ -17,15 +17,13 @@ from sqlalchemy import Connection
 from postroom.desk import tickets
 from postroom.desk.authentication import Authentication, authenticated
 from postroom.desk.author import Author, Standing, identify
-from postroom.desk.due import follow_clock, has_targets
 from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
 from postroom.outbound.notify import Notifier
-from postroom.outbound.returned import settle_copy, settle_report
-from postroom.parsers.email import body_digest
+from postroom.outbound.returned import is_own_mail, settle_copy, settle_report
 from postroom.parsers.parsed import Kind, ParsedEmail
-from postroom.store import addressing, messages, outbox
+from postroom.store import messages
 from postroom.store.inbound import Claimed
 from postroom.store.thread_index import ThreadIndex
 from postroom.threading.find import ask, best_first, find_ticket, read_tokens
@@ -170,9 +168,10 @@ class _Receiving:
 
     def place(self, incoming: Incoming, match: Match) -> Placed:
         """Let the desk give the message its place; reports settle the delivery that they are about instead."""
-        if self._is_our_own():
+        is_ours, signer = self.reception.desk.mailboxes.is_ours, self.reception.signer
+        if is_own_mail(self.connection, signer, self.email, self.message_id, self.delivery.digest, is_ours):
             placed = Placed("settled", "own-mail", "one of our own mails came back", match.ticket)
-        elif (copied := self._copied()) is not None:
+        elif (copied := settle_copy(self.connection, signer, self.email, self._tag_of, is_ours, self.now)) is not None:
             why = "one of our own mails came back, with the Message-ID that a relay gave it"
             placed = Placed("settled", "own-mail", why, copied)
         elif self.email.kind in REPORTS and not incoming.archive:
@@ -182,7 +181,7 @@ class _Receiving:
                 if (tag := self._tag_of(a))
             ]
             notifier = None if self.delivery.quiet else self.reception.notifier
-            report = settle_report(self.connection, self.reception.signer, self.email, tags, self.now, notifier)
+            report = settle_report(self.connection, signer, self.email, tags, self.now, notifier)
             self.settled.decision += report.decision
             placed = keep_report(self.connection, self.reception.desk, incoming, report.ticket_id or match.ticket)
         else:
@@ -191,34 +190,7 @@ class _Receiving:
         self.settled.note("place", placed.rule, "held", placed.why)
         self.settled.outcome, self.settled.reason, self.settled.ticket_id = placed.outcome, placed.why, placed.ticket_id
         self.settled.message_id = placed.happened.message_id if placed.happened else None
-        self._follow_clocks(placed)
         return placed
-
-    def _follow_clocks(self, placed: Placed) -> None:
-        """Bring the due times of the tickets that it changed up to that; history is due no more."""
-        config = self.reception.desk.config
-        if self.delivery.archive or (placed.outcome == "opened" and not placed.also and not has_targets(config)):
-            return
-        changed = {one.ticket_id for one in (placed.happened, *placed.also) if one is not None}
-        for ticket_id in sorted(changed | ({placed.ticket_id} if placed.ticket_id and changed else set())):
-            follow_clock(self.connection, config, ticket_id, self.now)
-
-    def _copied(self) -> int | None:
-        """The ticket whose mail this is a copy of."""
-        is_ours, signer = self.reception.desk.mailboxes.is_ours, self.reception.signer
-        return settle_copy(self.connection, signer, self.email, self._tag_of, is_ours, self.now)
-
-    def _is_our_own(self) -> bool:
-        """Whether it is a mail of ours that came back: our Message-ID alone proves nothing, others know it too."""
-        if self.reception.signer.read_message_id(self.message_id.partition("@")[0]) is None:
-            return False
-        digests = {row.digest for row in outbox.by_message_id(self.connection, self.message_id) if row.digest}
-        if self.delivery.digest in digests:
-            return True
-        is_from_us = all(self.reception.desk.mailboxes.is_ours(who.address) for who in self.email.from_)
-        return is_from_us and self.email.body_digest in {
-            body_digest(addressing.raw_mail(self.connection, digest).partition(b"\r\n\r\n")[2]) for digest in digests
-        }
 
     def tell(self, placed: Placed) -> None:
         """Hand on what happened, unless history is being read or somebody asked for quiet."""

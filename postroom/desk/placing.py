@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row
 
 from postroom.desk import agents_mail, merging, tickets, workflow
 from postroom.desk.author import Standing
+from postroom.desk.due import follow_clock, has_targets
 from postroom.desk.happened import Placed
 from postroom.desk.opening import open_routed, why_blocked
 from postroom.desk.routing import Route
@@ -26,6 +27,13 @@ HOLDERS = ("reply-address", "own-message-id")  # rules for those who hold a mail
 
 def place(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:
     """Give a message its place, with everything that this changes."""
+    placed = _place(connection, desk, incoming, match)
+    if not incoming.archive:  # history is due no more
+        _follow_clocks(connection, desk, incoming, placed)
+    return placed
+
+
+def _place(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:
     if incoming.personal and match.token is None and not incoming.archive and not incoming.email.automatic.is_automatic:
         return agents_mail.open_by_agent(connection, desk, incoming, match)
     if blocked := why_blocked(desk, incoming):
@@ -58,6 +66,15 @@ def keep_report(connection: Connection, desk: Desk, incoming: Incoming, ticket_i
     ticket = stored.follow(connection, row)
     tickets.add_note(connection, desk, ticket, incoming, kind)
     return Placed("settled", kind, f"a {kind}, kept on {ticket.ref}", ticket.id)
+
+
+def _follow_clocks(connection: Connection, desk: Desk, incoming: Incoming, placed: Placed) -> None:
+    """Bring the due times of the tickets that it changed up to that."""
+    if placed.outcome == "opened" and not placed.also and not has_targets(desk.config):
+        return
+    changed = {one.ticket_id for one in (placed.happened, *placed.also) if one is not None}
+    for ticket_id in sorted(changed | ({placed.ticket_id} if placed.ticket_id and changed else set())):
+        follow_clock(connection, desk.config, ticket_id, incoming.now)
 
 
 def _matched(connection: Connection, incoming: Incoming, match: Match) -> Row[Any] | None:

@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 
 from postroom.outbound.notify import Notifier
 from postroom.outbound.renamed import by_copy, by_report
+from postroom.parsers.email import body_digest
 from postroom.parsers.parsed import BouncedRecipient, Kind, ParsedEmail
-from postroom.store import outbox, tickets
+from postroom.store import addressing, outbox, tickets
 from postroom.threading.tokens import Signer
 
 MAX_REASON = 500  # characters of a report's words that are kept
@@ -56,6 +57,28 @@ def settle_report(
         outbox.index_renamed(connection, by_address.ticket_id, renamed)
         decision.append(_line("renamed", "held", "a relay gave our mail this Message-ID", messageId=renamed[0]))
     return Report(deliveries[0].ticket_id, decision)
+
+
+def is_own_mail(
+    connection: Connection,
+    signer: Signer,
+    email: ParsedEmail,
+    message_id: str,
+    digest: str,
+    is_ours: Callable[[str], bool],
+) -> bool:
+    """Whether it is a mail of ours that came back: our Message-ID alone proves nothing, others know it too.
+
+    It is, where the bytes are those that we sent, or where From is ours and the body is.
+    """
+    if signer.read_message_id(message_id.partition("@")[0]) is None:
+        return False
+    sent = {row.digest for row in outbox.by_message_id(connection, message_id) if row.digest}
+    if digest in sent:
+        return True
+    return all(is_ours(who.address) for who in email.from_) and email.body_digest in {
+        body_digest(addressing.raw_mail(connection, one).partition(b"\r\n\r\n")[2]) for one in sent
+    }
 
 
 def settle_copy(
