@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from peers.certificates import Certificate, make_certificate
 from peers.daemon import Daemon
@@ -62,6 +63,13 @@ def _missing_server_skips() -> Any:
         if os.environ.get("POSTROOM_REQUIRE_SERVERS") == "1":
             pytest.fail(f"POSTROOM_REQUIRE_SERVERS is set, and {missing}", pytrace=False)
         pytest.skip(str(missing))
+
+
+@pytest.fixture(autouse=True)
+def logs_as_new() -> Iterator[None]:
+    """A command that a test calls in its own process sets up logging; the next test finds it as it was."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
