@@ -62,8 +62,8 @@ class Checker:
             return None
         if len(parsed.from_) != 1 or "@" not in parsed.from_[0].address:
             return None
-        mailbox = self._config.mailbox[claimed.mailbox]
-        if authenticated(parsed, mailbox.authserv_id) is not None:
+        mailbox = self._config.mailbox.get(claimed.mailbox)
+        if mailbox is None or authenticated(parsed, mailbox.authserv_id) is not None:
             return None
         # behind a server of ours, the client is that server, whatever domain's SPF record lists it
         client = "" if mailbox.authserv_id else str(claimed.peer.get("address", ""))

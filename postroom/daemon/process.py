@@ -21,13 +21,13 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 
 from postroom.config import Config
 from postroom.daemon.receive import Reception, Settled, receive
 from postroom.daemon.workers import Broken, Workers
 from postroom.desk.authentication import Authentication
-from postroom.errors import TemporaryFailure
+from postroom.errors import PermanentFailure, TemporaryFailure
 from postroom.parsers.parsed import ParsedEmail
 from postroom.store import inbound
 from postroom.store.engine import Store
@@ -37,6 +37,8 @@ LEASE = timedelta(minutes=10)  # longer than a batch of messages that all run in
 CLAIMS_MAX = 10  # attempts that ended with the daemon itself, before a message is taken for the cause
 RETRY_FIRST = timedelta(seconds=5)
 IDLE_SECONDS = 5.0  # how often it looks for mail whose time has come, though nobody woke it
+REASON_MAX = 500  # characters
+DATA_STATES = ("22", "54")  # SQLSTATE classes: data exception, program limit exceeded
 BACKOFF_SECONDS = 5.0  # after trouble with the database
 
 log = structlog.get_logger("process")
@@ -127,6 +129,8 @@ class Processor:
             return []
         with self._store.write() as connection:
             claimed = inbound.claim(connection, self._name, self._clock(), LEASE, self._config.processing.batch)
+        if claimed and claimed[0].attempts > CLAIMS_MAX:  # it comes alone, and is not touched again
+            return [(claimed[0], Broken(f"taken {claimed[0].attempts} times without an end"), None)]
         parsed = list(zip(claimed, self._workers.parse_all([c.raw for c in claimed]), strict=True))
         checked = self._check(parsed) if self._check else [None] * len(parsed)
         return [(one, email, found) for (one, email), found in zip(parsed, checked, strict=True)]
@@ -141,17 +145,35 @@ class Processor:
             for claimed, parsed, checked in batch:
                 if claimed.id not in held:
                     log.warning("lease lost", inbound=claimed.id)
-                elif claimed.attempts > CLAIMS_MAX:
-                    self._quarantine(connection, claimed, f"taken {claimed.attempts} times without an end", counts)
+                elif isinstance(parsed, Broken) and claimed.attempts > CLAIMS_MAX:
+                    self._quarantine(connection, claimed, parsed.reason, counts)
                 elif isinstance(parsed, Broken):
                     self._fail(connection, claimed, parsed.reason, counts)
                 elif (one := self._receive(connection, reception, claimed, parsed, checked, counts)) is not None:
                     settled.append(one)
-            inbound.settle(connection, [one.row(self._clock()) for one in settled])
+            self._settle(connection, settled)
         for one in settled:
             log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
             counts[one.outcome] += 1
         return counts
+
+    def _settle(self, connection: Connection, settled: list[Settled]) -> None:
+        """Mark them processed, all at once; where one cannot be written as it is, it is written without its words."""
+        rows = [one.row(self._clock()) for one in settled]
+        try:
+            with connection.begin_nested():
+                inbound.settle(connection, rows)
+        except (OperationalError, TemporaryFailure):
+            raise
+        except Exception:
+            log.exception("broken", inbound=[one.id for one in settled])
+            for row in rows:
+                try:
+                    with connection.begin_nested():
+                        inbound.settle(connection, [row])
+                except (DataError, StatementError, ValueError):
+                    bare = {"decision": None, "reason": "its decision cannot be kept in the database"}
+                    inbound.settle(connection, [row | bare])
 
     def _receive(
         self, connection: Connection, reception: Reception, claimed: Claimed, parsed: ParsedEmail, checked: Checked,
@@ -164,24 +186,39 @@ class Processor:
             # a copy of the same mail was faster: now it is there, and this one is its duplicate
             with connection.begin_nested():
                 return receive(connection, reception, claimed, parsed, self._clock(), checked)
-        except (OperationalError, TemporaryFailure):
+        except TemporaryFailure:
             raise  # the database is in trouble, not this message
         except Exception as error:  # the edge: one message, whatever is wrong with it
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise  # PostgreSQL has ended a session that hung
+            if isinstance(error, DBAPIError) and (error.connection_invalidated or not _is_about_data(error)):
+                raise  # the database again, or PostgreSQL has ended a session that hung
             log.exception("broken", inbound=claimed.id)
-            self._fail(connection, claimed, f"processing failed: {type(error).__name__}: {error}"[:500], counts)
+            kind = "" if isinstance(error, PermanentFailure) else f"{type(error).__name__}: "
+            self._fail(connection, claimed, f"processing failed: {kind}{error}", counts)
         return None
 
     def _fail(self, connection: Connection, claimed: Claimed, reason: str, counts: Counter[str]) -> None:
         """A message that broke its attempt is tried again, alone; after the last attempt it is quarantined."""
-        if claimed.attempts >= self._config.processing.attempts:
+        if claimed.failures + 1 >= self._config.processing.attempts:
             self._quarantine(connection, claimed, reason, counts)
             return
-        inbound.fail(connection, claimed.id, reason, self._clock() + RETRY_FIRST * (claimed.attempts - 1))
+        reason = _plain(reason)
+        inbound.fail(connection, claimed.id, reason, self._clock() + RETRY_FIRST * claimed.failures)
         log.warning("deferred", inbound=claimed.id, attempt=claimed.attempts, why=reason)
 
     def _quarantine(self, connection: Connection, claimed: Claimed, reason: str, counts: Counter[str]) -> None:
+        reason = _plain(reason)
         inbound.quarantine(connection, claimed.id, reason, self._clock())
         log.error("quarantined", inbound=claimed.id, attempts=claimed.attempts, why=reason)
         counts["quarantined"] += 1
+
+
+def _is_about_data(error: DBAPIError) -> bool:
+    """Whether what was written is at fault, and not the database: it is too long, too large, or no such value."""
+    if isinstance(error, OperationalError):
+        return str(getattr(error.orig, "sqlstate", None) or "")[:2] in DATA_STATES
+    return True
+
+
+def _plain(reason: str) -> str:
+    """Words that every database can keep, whatever an exception quotes."""
+    return "".join(char if char.isprintable() else "?" for char in reason)[:REASON_MAX]

@@ -20,6 +20,7 @@ from postroom.desk.author import Author, Standing, identify
 from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
+from postroom.errors import PermanentFailure
 from postroom.outbound.notify import Notifier
 from postroom.outbound.returned import is_own_mail, settle_copy, settle_report
 from postroom.parsers.parsed import Kind, ParsedEmail
@@ -126,7 +127,10 @@ class _Receiving:
     def identify(self) -> tuple[Incoming, Question]:
         """Say who wrote it, and put the question for its ticket."""
         desk, signer, delivery = self.reception.desk, self.reception.signer, self.delivery
-        mailbox = desk.config.mailbox[delivery.mailbox]
+        mailbox = desk.config.mailbox.get(delivery.mailbox)
+        if mailbox is None:
+            why = f"the configuration has no [mailbox.{delivery.mailbox}] any more; put it back, and retry"
+            raise PermanentFailure(why)
         proven, must = self._authenticate(mailbox.authserv_id)
         tokens = read_tokens(self.email, delivery.recipient, self._tag_of, signer, self.now)
         author = identify(self.email, tokens, desk.agents, proven, must, mailbox.trust_reply_to)

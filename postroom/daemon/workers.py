@@ -103,6 +103,8 @@ class Workers:
             return Broken(f"the parse worker died ({_how(error.exitcode)})")
         except CancelledError:
             return Broken("the parse worker was stopped")
+        except Exception as error:  # the edge: the pool itself is broken, and is opened anew
+            return Broken(f"the parse worker could not be used: {type(error).__name__}")
         return result
 
     def _open(self) -> ProcessPool:

@@ -11,7 +11,7 @@ import re
 from postroom.parsers import headers
 
 MAX_IDS = 1_000  # of one header
-ID_LENGTH = 998  # characters; a line can hold no more (RFC 5322 §2.1.1)
+ID_LENGTH = 998  # octets; a line can hold no more (RFC 5322 §2.1.1)
 _HEAD = 4 * 1024  # octets kept of the beginning of an overlong header: the root is there, the parents at its end
 
 _BRACKETED = re.compile(r"<([^<>]++)>")
@@ -50,4 +50,5 @@ def read_ids(value: bytes) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    return _NOT_BARE.sub("", headers.one_line(text))[:ID_LENGTH]
+    bare = _NOT_BARE.sub("", headers.one_line(text))[:ID_LENGTH]
+    return bare if bare.isascii() else bare.encode()[:ID_LENGTH].decode(errors="ignore")

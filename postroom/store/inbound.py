@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, tupl
 from postroom.store.engine import insert_new
 from postroom.store.tables import InboundEmail, RawMail
 
+CLAIM_SIZE_MAX = 64 << 20  # octets of mail that are claimed, and so in memory, at once
 SELECT_CHUNK = 400  # keys in one query; databases bound the number of parameters
 
 
@@ -111,9 +112,15 @@ def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, 
         and_(InboundEmail.state == "pending", due),
         and_(InboundEmail.state == "processing", InboundEmail.claimed_until < now),
     )
-    query = select(InboundEmail.id, InboundEmail.attempts).where(free).order_by(InboundEmail.id).limit(limit)
+    query = (
+        select(InboundEmail.id, InboundEmail.attempts, InboundEmail.size)
+        .where(free)
+        .order_by(InboundEmail.id)
+        .limit(limit)
+    )
     candidates = connection.execute(query.with_for_update(skip_locked=True)).all()
-    fresh = [row.id for row in candidates if row.attempts == 0]
+    first: list[Any] = [row for row in candidates if row.attempts == 0]
+    fresh = [row.id for row in _within(CLAIM_SIZE_MAX, first)]
     ids = [candidates[0].id] if candidates and candidates[0].attempts else fresh
     if not ids:
         return []
@@ -123,6 +130,16 @@ def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, 
         )
     )  # fmt: skip
     return load_claimed(connection, ids)
+
+
+def _within(octets: int, rows: Sequence[Any]) -> Sequence[Any]:
+    """The first of these rows, as many as have so few octets together; at least one."""
+    total = 0
+    for number, row in enumerate(rows):
+        total += row.size
+        if total > octets and number:
+            return rows[:number]
+    return rows
 
 
 def load_claimed(connection: Connection, ids: Sequence[int]) -> list[Claimed]:

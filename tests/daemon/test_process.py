@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from peers import poison
-from peers.house import SUPPORT, mail
+from peers.house import SUPPORT, mail, open_test_house
 from sqlalchemy import event, text, update
 
 from postroom.config import Processing
@@ -174,3 +174,48 @@ def test_stopping_gives_back_what_was_not_done(desk, real, clock):
     assert set(states) <= {"processed", "pending"}
     assert processor(desk, real, clock).drain().total() == states.count("pending")
     assert {row(desk, id_).attempts for id_ in ids} == {1}
+
+
+def test_what_an_exception_quotes_never_stops_the_others(desk, real, clock):
+    good, bad = accept(desk, mail(text="fine\n"), mail(text="odd\n"))
+
+    def refuse(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("INSERT INTO message") and "odd" in str(parameters):
+            raise ValueError("it holds \ud800, \0 and\nmore")
+
+    event.listen(desk.store.engine, "before_cursor_execute", refuse)
+    process = processor(desk, real, clock)
+    assert process.drain() == {"opened": 1}
+    clock.ahead += timedelta(minutes=1)
+    assert process.drain() == {"quarantined": 1}
+    assert row(desk, bad).reason == "processing failed: ValueError: it holds ?, ? and?more"
+    assert row(desk, good).state == "processed"
+
+
+def test_mail_of_a_mailbox_that_was_removed_waits_in_quarantine_with_the_way_out(tmp_path, real, clock):
+    with open_test_house(tmp_path) as desk:
+        (id_,) = accept(desk, mail())
+    only = {"address": "sales@example.com", "queue": "sales"}
+    with open_test_house(tmp_path, mailbox={"sales": only}) as desk:
+        process = processor(desk, real, clock)
+        for _ in range(3):
+            process.drain()
+            clock.ahead += timedelta(minutes=1)
+        assert row(desk, id_).state == "quarantined"
+        assert row(desk, id_).reason.endswith(
+            "the configuration has no [mailbox.support] any more; put it back, and retry"
+        )
+
+
+def test_two_deaths_of_the_daemon_and_one_broken_worker_quarantine_nothing(desk, poisoned, clock):
+    (id_,) = accept(desk, b"boom segfault\n")
+    with desk.store.write() as connection:
+        connection.execute(update(InboundEmail).values(attempts=2))
+    processor(desk, poisoned, clock).drain()
+    assert (row(desk, id_).state, row(desk, id_).failures) == ("pending", 2)
+
+
+def test_large_mails_are_claimed_few_at_a_time(desk, clock):
+    accept(desk, *(mail(text=f"{n} " + "x" * (20 << 20)) for n in range(4)))
+    with desk.store.write() as connection:
+        assert len(inbound.claim(connection, "one", clock(), LEASE, 50)) == 3
