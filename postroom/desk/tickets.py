@@ -238,12 +238,11 @@ def _store(
     brings: bool = True, key: str | None = None,
 ) -> int:  # fmt: skip
     """The rows that every message brings: itself, its files, its Message-IDs, its people, a line of activity."""
-    email = incoming.email
     words = words or Words.of(incoming)
     id_ = messages.add(connection, {
         "ticket_id": ticket_id, "inbound_id": incoming.inbound_id, "digest": incoming.digest,
         "email_message_id": words.message_id, "references": list(words.references),
-        "content_key": key or content_key(email, incoming.message_id),
+        "content_key": key or _content_key(incoming),
         "author_type": author_type, "author_address": words.address, "author_name": words.name,
         "visibility": visibility, "subject": words.subject, "text": words.text, "flags": flags or [],
         "timestamp": _believable(incoming), "created_at": incoming.now,
@@ -261,6 +260,13 @@ def _store(
     detail = {"messageId": incoming.message_id, "type": author_type, "visibility": visibility, "flags": flags or []}
     _event(connection, incoming, ticket_id, "message", detail)
     return id_
+
+
+def _content_key(incoming: Incoming) -> str:
+    """The key of a message; a copy without proof, which somebody may have sent ahead, takes none that others have."""
+    key = content_key(incoming.email, incoming.message_id)
+    doubtful = incoming.origin.authenticated is False or incoming.author.standing is Standing.UNPROVEN_AGENT
+    return _key(key, "unproven", str(incoming.inbound_id)) if doubtful and not incoming.archive else key
 
 
 def _people(desk: Desk, incoming: Incoming, role: str, known: bool, brings: bool) -> list[dict[str, Any]]:
