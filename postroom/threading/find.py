@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 
 from postroom.parsers.parsed import ParsedEmail
 from postroom.parsers.subjects import has_reply_prefix, normalise_subject
@@ -14,6 +15,8 @@ from postroom.threading.tokens import ReplyToken, Role, Signer
 
 RECIPIENT_HEADERS = ("delivered-to", "x-original-to", "envelope-to")
 ADDRESS_IN_HEADER = re.compile(r"[^\s<>,;:\"()]{1,128}@[^\s<>,;:\"()]{1,255}")
+MAX_TAGS = 10  # of one subject
+MAX_REFUSED = 20  # tickets that a mail is linked with, because it may not join them
 MAX_RECIPIENTS = 200  # addresses that are looked at for a signed one
 
 
@@ -28,8 +31,10 @@ def find_ticket(email: ParsedEmail, index: Index, question: Question) -> Match:
             refused += finding.tickets
         if finding.outcome is Outcome.HELD:
             also = _also(finding, email, index, question)
-            return Match(finding.tickets[0], finding.rule, tuple(tried), finding.token, also, _distinct(refused))
-    return Match(None, None, tuple(tried), refused=_distinct(refused))
+            return Match(
+                finding.tickets[0], finding.rule, tuple(tried), finding.token, also, _distinct(refused)[:MAX_REFUSED]
+            )
+    return Match(None, None, tuple(tried), refused=_distinct(refused)[:MAX_REFUSED])
 
 
 def ask(
@@ -112,8 +117,8 @@ def _own_ids(email: ParsedEmail, signer: Signer) -> Iterator[tuple[str, int]]:
 
 
 def _tags(subject: str, prefix: str) -> Iterator[int]:
-    for match in re.finditer(rf"\[{re.escape(prefix)}(\d{{1,9}})\]", subject, re.IGNORECASE):
-        yield int(match[1])
+    found = re.finditer(rf"\[{re.escape(prefix)}(\d{{1,9}})\]", subject, re.IGNORECASE)
+    yield from dict.fromkeys(int(match[1]) for match in islice(found, MAX_TAGS))
 
 
 def _distinct(tickets: Iterable[int]) -> tuple[int, ...]:
