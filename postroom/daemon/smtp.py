@@ -25,6 +25,7 @@ from postroom.errors import TemporaryFailure, UserError
 from postroom.store.engine import Store
 from postroom.store.inbound import NewInbound
 
+LARGE = 256 << 10  # octets; more are looked through beside the event loop, which has others to serve
 MAX_HOPS = 50  # Received lines; a message that has been on that many hosts goes round in circles
 REPLY_IDS = 10  # named in one 250; a reply line is 512 octets at most (RFC 5321 §4.5.3.1.5)
 DISK_FULL = "452 4.3.1 insufficient system storage, try again later"
@@ -111,6 +112,7 @@ class Doorkeeper:
     ) -> str:
         announced = next((int(o[5:]) for o in options if o.startswith("SIZE=")), 0)
         if self._is_disk_short(announced):
+            log.warning("not accepted", client=client.address, reply=DISK_FULL)
             return DISK_FULL
         envelope.mail_from = address
         envelope.mail_options.extend(options)
@@ -132,11 +134,13 @@ class Doorkeeper:
         if raw is None:
             refusal = f"552 5.3.4 message exceeds {self._smtp.max_size} octets"
         else:
-            refusal = _refusal(raw) or (DISK_FULL if self._is_disk_short(len(raw)) else "")
+            looked = await asyncio.to_thread(_refusal, raw) if len(raw) > LARGE else _refusal(raw)
+            refusal = looked or (DISK_FULL if self._is_disk_short(len(raw)) else "")
         if raw is None or refusal:
             log.info("not accepted", client=client.address, reply=refusal)
             return [refusal] * len(envelope.rcpt_tos)
-        deliveries = self._deliveries(client, session, envelope, raw)
+        digest = await asyncio.to_thread(_digest, raw) if len(raw) > LARGE else _digest(raw)
+        deliveries = self._deliveries(client, session, envelope, raw, digest)
         try:
             accepted = await self._intake.accept_async(deliveries)
         except TemporaryFailure as error:
@@ -152,8 +156,9 @@ class Doorkeeper:
         more = f" and {len(ids) - REPLY_IDS} more" if len(ids) > REPLY_IDS else ""
         return [f"250 2.0.0 accepted as {', '.join(ids[:REPLY_IDS])}{more}"]
 
-    def _deliveries(self, client: SmtpSession, session: Session, envelope: Envelope, raw: bytes) -> list[NewInbound]:
-        digest = hashlib.sha256(raw).hexdigest()
+    def _deliveries(
+        self, client: SmtpSession, session: Session, envelope: Envelope, raw: bytes, digest: str
+    ) -> list[NewInbound]:
         sender = "" if envelope.mail_from == "<>" else envelope.mail_from
         peer = {"address": client.address, "helo": session.host_name or "", "tls": client.tls_version}
         now = datetime.now(UTC)
@@ -177,6 +182,10 @@ class Doorkeeper:
         if self._store.path is None:
             return False  # another machine's disk, whose database speaks for itself
         return shutil.disk_usage(self._store.path.parent).free - octets < self._smtp.min_free_disk
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _refusal(raw: bytes) -> str:

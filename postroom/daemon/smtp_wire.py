@@ -12,6 +12,7 @@ import re
 MAX_LINE = 2048  # octets of a command with its CRLF; 512 and what extensions add (RFC 5321 §4.5.3.1.4)
 MAX_WAITING = 128 << 10  # octets that are kept unread before the client is made to wait
 END_OF_CONTENT = b"\r\n.\r\n"
+HEADER_SCANNED = 256 << 10  # octets
 STUFFED = 4 / 3  # a dot-stuffed content is at most this much longer: CRLF, dot, dot for each CRLF, dot
 
 RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -131,4 +132,4 @@ def has_bare_line_end(data: bytes) -> bool:
 def count_received(raw: bytes) -> int:
     """How many hosts say that they handed this message on: its Received lines (RFC 5321 §6.3)."""
     end = raw.find(b"\r\n\r\n")
-    return len(RECEIVED.findall(raw, 0, len(raw) if end < 0 else end))
+    return len(RECEIVED.findall(raw, 0, min(len(raw) if end < 0 else end, HEADER_SCANNED)))
