@@ -27,6 +27,7 @@ from sqlalchemy.orm import DeclarativeBase
 from postroom.errors import ConfigError, TemporaryFailure
 
 BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
+UNUSABLE = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY")  # waiting mends none of them
 WAL_AUTOCHECKPOINT = 4000  # pages of 4 KiB
 ALONE = 0x706F7374726F6F6D  # "postroom": the advisory lock of those who write alone, one in a database
 ALONE_IDLE_MAX = "60s"  # a daemon that hangs or is cut off, lock in hand, loses it with its transaction
@@ -201,6 +202,8 @@ def _classified() -> Iterator[None]:
     except IntegrityError:
         raise
     except DatabaseError as error:
+        if getattr(error.orig, "sqlite_errorname", "") in UNUSABLE:
+            raise ConfigError(f"store.url: the database cannot be used: {_first_line(error.orig)}") from error
         raise TemporaryFailure(f"database: {_first_line(error.orig)}") from error
 
 
