@@ -109,6 +109,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         _end_output()
         sys.exit(0)
+    except OSError as error:  # standard output is full, or closed
+        _end_output()
+        _fail(UserError(f"cannot write: {error.strerror or error}"), UserError.exit_status)
 
 
 def _fail(error: Exception, status: int) -> NoReturn:
