@@ -15,6 +15,8 @@ from postroom.config_section import Section, shown
 from postroom.config_times import check_statuses, check_times
 from postroom.errors import ConfigError
 
+REPLY_DAYS_MAX = 36_500  # a token has 16 bits for the day of its expiry
+FIRST_NUMBER_MAX = 2_000_000_000  # and 32 for the ticket
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -68,6 +70,10 @@ def check(config: Config) -> None:
     ):
         if value not in allowed:
             raise ConfigError(f"tickets.{key}: {shown(value)} is none of {', '.join(map(shown, allowed))}")
+    if config.keys.reply_days > REPLY_DAYS_MAX:
+        raise ConfigError(f"keys.reply_days: more than {REPLY_DAYS_MAX} cannot be signed")
+    if config.tickets.first_number > FIRST_NUMBER_MAX:
+        raise ConfigError(f"tickets.first_number: more than {FIRST_NUMBER_MAX} cannot be signed")
     for listen in config.smtp.listen:
         split_listen(listen)
     tickets = config.tickets

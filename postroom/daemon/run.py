@@ -132,7 +132,7 @@ class Daemon:
         self._keep_thread("process", self._processor.start, lambda: self._processor.alive)
         self._keep(keep("courier", lambda: self._courier.run(self._stopping), self._stopping))
         self._schedule.start()
-        log.info("ready", smtp=self._smtp.addresses, imap=list(self._watchers), courier=config.outgoing.courier,
+        log.info("ready", smtp=self._smtp.addresses, imap=[name for name, mailbox in config.mailbox.items() if mailbox.imap], courier=config.outgoing.courier,
                  database=self._house.store.engine.name)  # fmt: skip
         self._is_ready = True
         systemd.notify("READY=1")

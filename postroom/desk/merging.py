@@ -136,8 +136,8 @@ def split(
     """
     if message.ticket_id != ticket.id:
         raise UserError(f"message {message.id} is not part of {ticket.ref}")
-    if len(messages.of_ticket(connection, ticket.id)) < 2:
-        raise UserError(f"{ticket.ref} has one message only: there is nothing to split off")
+    if len([m for m in messages.of_ticket(connection, ticket.id) if m.visibility == "public"]) < 2:
+        raise UserError(f"{ticket.ref} has one message only, beside its notes: there is nothing to split off")
     number = tickets.next_number(connection, settings.first_number)
     subject = message.subject or ticket.subject
     by_customer = message.author_type == "user" and message.author_address

@@ -96,7 +96,7 @@ def _open(connection: Connection, desk: Desk, incoming: Incoming, match: Match) 
         return Placed("opened", "open", "no rule found a ticket: it opened one", id_, happened, lines=lines)
     why = next(f.why for f in match.tried if set(f.tickets) & set(match.refused))
     stored.link(connection, id_, match.refused, "related", why)
-    return Placed("opened", "refused-match", f"opened a ticket of its own: it {why}", id_, happened, lines=lines)
+    return Placed("opened", "refused-match", f"opened a ticket of its own: {why}", id_, happened, lines=lines)
 
 
 def _ignored(route: Route) -> Placed:

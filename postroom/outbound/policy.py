@@ -21,7 +21,7 @@ BREAKER = "all-hour"  # the limit for all answers together; where it forbids, th
 # local parts behind which nobody reads, or a machine answers
 ROLE = re.compile(
     r"mailer[-_.]?daemon|daemon|postmaster|abuse|root|nobody|listserv|majordomo|mailman|"
-    r"bounces?([-+=_.].*)?|owner-.*|.*-(owner|request|bounces?)([-+=_.].*)?|"
+    r"(prvs=[^=]*=)?bounce.*|owner-.*|.*-(owner|request|bounces?)([-+=_.].*)?|"
     r".*\b(no|do[-_.]?not|dont)[-_.]?repl(y|ies)\b.*|(no|do[-_.]?not|dont)[-_.]?repl(y|ies).*",
     re.IGNORECASE,
 )

@@ -40,7 +40,10 @@ def message_of_mail(email: ParsedEmail, language: str, received_at: datetime) ->
     sender = email.from_[0] if email.from_ else None
     files = ((a.filename, a.size) for a in email.attachments)
     author = author_line(sender.name, sender.address) if sender else "?"
-    return _message(author, email.date or received_at, email.reply_text, files, language)
+    text = (
+        f"{email.reply_text}\n\n{email.signature}" if email.signature else email.reply_text
+    )  # agents want the phone number
+    return _message(author, email.date or received_at, text, files, language)
 
 
 def message_of_row(row: Any, files: Iterable[Any], language: str) -> dict[str, Any]:

@@ -242,7 +242,7 @@ def next_due(connection: Connection) -> datetime | None:
 
 def fail_delivered(connection: Connection, id_: int, reason: str, now: datetime) -> bool:
     """Let a delivery count as failed, because word of it came back; False where it had failed before."""
-    query = update(Delivery).where(Delivery.id == id_, Delivery.state.not_in(("failed", "suppressed")))
+    query = update(Delivery).where(Delivery.id == id_, Delivery.state.not_in(("failed", "suppressed", "cancelled")))
     row = connection.execute(
         query.values(state="failed", reason=reason, claimed_by=None, claimed_until=None, next_attempt_at=None)
         .returning(Delivery.id, Delivery.ticket_id, Delivery.purpose, Delivery.recipient, Delivery.email_message_id)

@@ -54,7 +54,7 @@ def by_number(connection: Connection, number: int) -> Row[Any] | None:
 
 def by_ref(connection: Connection, ref: str) -> Row[Any] | None:
     """The ticket of that readable reference ("T-1042", in any case), merged or not."""
-    return connection.execute(_ticket.where(Ticket.ref == ref.upper())).one_or_none()
+    return connection.execute(_ticket.where(Ticket.ref.in_({ref, ref.upper()}))).one_or_none()
 
 
 def follow(connection: Connection, ticket: Row[Any]) -> Row[Any]:
