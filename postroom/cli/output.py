@@ -50,6 +50,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], nothing: 
         table.add_column(
             column.rstrip(">~"), justify="right" if right else "left", no_wrap=not last,
             overflow="fold" if last else "ellipsis", max_width=LONG if long and terminal else None,
+            min_width=_name_width(cells) if column == columns[0] else None,
         )  # fmt: skip
     for row in cells:
         table.add_row(*(Text(one_line(cell)) for cell in row))
@@ -61,6 +62,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], nothing: 
         console.print(table)
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+def _name_width(cells: Sequence[Sequence[str]]) -> int:
+    """How wide the first column is: it names the row, and is what one types next."""
+    return min(max(len(row[0]) for row in cells), LONG)
 
 
 def field(name: str, value: Any) -> None:

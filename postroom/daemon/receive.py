@@ -59,7 +59,7 @@ class Settled:
     def row(self, now: datetime) -> dict[str, Any]:
         """The columns of the delivery's row that this settles."""
         return {
-            "id": self.id, "state": self.state, "reason": self.reason, "decision": self.decision,
+            "id": self.id, "state": self.state, "outcome": self.outcome, "reason": self.reason, "decision": self.decision,
             "ticket_id": self.ticket_id, "message_id": self.message_id, "duplicate_of": self.duplicate_of,
             "processed_at": now,
         }  # fmt: skip

@@ -160,11 +160,11 @@ def held(connection: Connection, worker: str, ids: Sequence[int]) -> set[int]:
 
 
 def settle(connection: Connection, outcomes: Sequence[dict[str, Any]]) -> None:
-    """Write each delivery's outcome: `id`, `state`, `reason`, `decision`, `ticket_id`, `message_id`, `duplicate_of`, `processed_at`."""
+    """Write each delivery's outcome: `id`, `state`, `outcome`, `reason`, `decision`, `ticket_id`, `message_id`, `duplicate_of`, `processed_at`."""
     if not outcomes:
         return
     table = InboundEmail.__table__
-    names = ("state", "reason", "decision", "ticket_id", "message_id", "duplicate_of", "processed_at")
+    names = ("state", "outcome", "reason", "decision", "ticket_id", "message_id", "duplicate_of", "processed_at")
     statement = update(InboundEmail).where(table.c.id == bindparam("row_id")).values({
         **{name: bindparam(f"new_{name}") for name in names}, "claimed_by": None, "claimed_until": None, "next_attempt_at": None,
     })  # fmt: skip
@@ -205,7 +205,7 @@ def retry(connection: Connection, id_: int) -> bool:
     """Put a quarantined delivery back to the start of its way; False where it is not in quarantine."""
     result = connection.execute(
         update(InboundEmail).where(InboundEmail.id == id_, InboundEmail.state == "quarantined").values(
-            state="pending", attempts=0, failures=0, reason=None, next_attempt_at=None, processed_at=None
+            state="pending", attempts=0, failures=0, outcome=None, reason=None, next_attempt_at=None, processed_at=None
         )
     )  # fmt: skip
     return bool(result.rowcount)

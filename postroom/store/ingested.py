@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, case, func, select
 
 from postroom.store.inbound import SELECT_CHUNK
-from postroom.store.tables import InboundEmail, Message, Ticket
+from postroom.store.tables import InboundEmail
 
 WAITING = ("pending", "processing")
 
@@ -28,17 +28,12 @@ def unsettled(connection: Connection, first: int, last: int) -> int:
 
 def outcomes(connection: Connection, ids: Sequence[int]) -> Counter[str]:
     """How these deliveries ended: opened a ticket, added to one, settled, duplicate, quarantined, or still pending."""
-    e, m, t = InboundEmail, Message, Ticket
-    outcome = case(
-        (e.state != "processed", e.state),
-        (m.id.is_(None), "settled"),
-        (m.email_message_id == t.email_message_id, "opened"),
-        else_="added",
-    )
-    joined = select(outcome, func.count()).outerjoin(m, m.id == e.message_id).outerjoin(t, t.id == e.ticket_id)
+    e = InboundEmail
+    outcome = case((e.state != "processed", e.state), else_=e.outcome)
+    query = select(outcome, func.count())
     counts: Counter[str] = Counter()
     for start in range(0, len(ids), SELECT_CHUNK):
         chunk = ids[start : start + SELECT_CHUNK]
-        for how, count in connection.execute(joined.where(e.id.in_(chunk)).group_by(outcome)):
+        for how, count in connection.execute(query.where(e.id.in_(chunk)).group_by(outcome)):
             counts[how] += count
     return counts

@@ -102,6 +102,7 @@ class InboundEmail(Base):
     next_attempt_at: Mapped[datetime | None]
     claimed_by: Mapped[str | None]
     claimed_until: Mapped[datetime | None]
+    outcome: Mapped[str | None]  # opened, added, settled, duplicate: what processing it came to
     reason: Mapped[str | None]  # why it is where it is, in words
     decision: Mapped[list[Any] | None]  # every rule that was tried, with its evidence
     ticket_id: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"), index=True)

@@ -183,6 +183,7 @@ def _mail() -> None:
         sa.Column("ticket_id", KEY, nullable=True),
         sa.Column("message_id", KEY, nullable=True),
         sa.Column("duplicate_of", KEY, nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("processed_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_inbound_email"),
         sa.ForeignKeyConstraint(["digest"], ["raw_mail.digest"], name="fk_inbound_email_digest"),
