@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from postroom.config import Config
 from postroom.desk.due import sweep
+from postroom.desk.happened import Happened
 from postroom.errors import TemporaryFailure
 from postroom.outbound.notify import Notifier
 from postroom.store import inbound
@@ -80,7 +83,7 @@ class Schedule:
                 with self._store.write(alone=True) as connection:
                     happened = sweep(connection, self._config, self._clock(), SWEEP_BATCH)
                     for one in happened:
-                        self._notifier.enqueue(connection, one)
+                        self._tell(connection, one)
             except TemporaryFailure as error:  # nothing of it happened; the next round does it
                 log.warning("deferred", job="sweep", why=str(error))
                 break
@@ -90,6 +93,17 @@ class Schedule:
             log.info("due", **Counter(one.what.value.replace("-", "_") for one in happened))
             self._on_enqueued()
         return count
+
+    def _tell(self, connection: Connection, happened: Happened) -> None:
+        """Tell of one thing; where that fails, the others are told all the same, and what was done stays done."""
+        assert self._notifier is not None
+        try:
+            with connection.begin_nested():
+                self._notifier.enqueue(connection, happened)
+        except (OperationalError, TemporaryFailure):
+            raise
+        except Exception:  # the edge: one ticket, whatever is wrong with it
+            log.exception("nobody was told", ticket=happened.ticket_id, what=happened.what)
 
     def tidy(self) -> None:
         """Give the write-ahead log back to the disk, and the query planner its statistics."""

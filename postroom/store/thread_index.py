@@ -25,8 +25,8 @@ _hits = (
     select(ThreadRef.ref, ThreadRef.ticket_id, ThreadRef.kind)
     .where(ThreadRef.ref.in_(bindparam("refs", expanding=True))).order_by(ThreadRef.ticket_id)
 )  # fmt: skip
-_takes_part = select(Participant.address).where(
-    Participant.ticket_id == bindparam("ticket_id"), Participant.address == bindparam("address")
+_taking_part = select(Participant.ticket_id).where(
+    Participant.ticket_id.in_(bindparam("ticket_ids", expanding=True)), Participant.address == bindparam("address")
 )
 _same_subject = (
     select(Ticket.id).where(
@@ -62,10 +62,13 @@ class ThreadIndex:
         values = {"subject": subject, "requester": requester, "since": since}
         return list(self._connection.execute(_same_subject, values).scalars())
 
-    def takes_part(self, ticket_id: int, address: str) -> bool:
-        """Whether the address (lower case) is a participant of the ticket."""
-        values = {"ticket_id": ticket_id, "address": address}
-        return self._connection.execute(_takes_part, values).one_or_none() is not None
+    def taking_part(self, ticket_ids: Sequence[int], address: str) -> set[int]:
+        """Those of the tickets of which the address (lower case) is a participant."""
+        found: set[int] = set()
+        for start in range(0, len(ticket_ids), SELECT_CHUNK):
+            values = {"ticket_ids": list(ticket_ids[start : start + SELECT_CHUNK]), "address": address}
+            found.update(self._connection.execute(_taking_part, values).scalars())
+        return found
 
 
 def is_agreed(connection: Connection, ticket_id: int, address: str) -> bool:

@@ -26,8 +26,8 @@ class Index(Protocol):
         """Unresolved tickets of that requester and normalised subject, touched since then."""
         ...
 
-    def takes_part(self, ticket_id: int, address: str) -> bool:
-        """Whether the address (lower case) is a participant of the ticket."""
+    def taking_part(self, ticket_ids: Sequence[int], address: str) -> set[int]:
+        """Those of the tickets of which the address (lower case) is a participant."""
         ...
 
 

@@ -92,13 +92,15 @@ def _authorised(
     rule: str, why: str, pointed: Iterable[tuple[str, int]], index: Index, question: Question, trusted: bool = True
 ) -> Finding:
     """Of the tickets that evidence points to, those whose participant the author is (all, in an archive)."""
-    allowed: dict[int, str] = {}
-    refused: dict[int, str] = {}
+    named: dict[int, str] = {}
     for ref, ticket in pointed:
-        if ticket in allowed or ticket in refused:
-            continue
-        may = (question.archive and trusted) or (bool(question.author) and index.takes_part(ticket, question.author))
-        (allowed if may else refused)[ticket] = ref
+        named.setdefault(ticket, ref)
+    everyone = question.archive and trusted
+    own = (
+        set(named) if everyone else index.taking_part(tuple(named), question.author) if question.author else set[int]()
+    )
+    allowed = {ticket: ref for ticket, ref in named.items() if ticket in own}
+    refused = {ticket: ref for ticket, ref in named.items() if ticket not in own}
     if allowed:
         return Finding(rule, Outcome.HELD, why, {"messageId": next(iter(allowed.values()))}, tuple(allowed))
     if refused:
