@@ -1,6 +1,7 @@
 """Batches: claimed, parsed by real workers that may die, and written in one transaction with a savepoint a message."""
 
 import hashlib
+import random
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,8 @@ from postroom.daemon.process import CLAIMS_MAX, LEASE, Processor
 from postroom.daemon.workers import Workers
 from postroom.errors import TemporaryFailure
 from postroom.store import inbound
+from postroom.store.engine import Store
+from postroom.store.migrate import upgrade
 from postroom.store.tables import InboundEmail
 
 
@@ -219,3 +222,16 @@ def test_large_mails_are_claimed_few_at_a_time(desk, clock):
     accept(desk, *(mail(text=f"{n} " + "x" * (20 << 20)) for n in range(4)))
     with desk.store.write() as connection:
         assert len(inbound.claim(connection, "one", clock(), LEASE, 50)) == 3
+
+
+def test_a_message_id_as_long_as_a_line_stops_nobody_on_postgresql(tmp_path, postgresql_url, real, clock):
+    """Four octets a character, and nothing that compresses: more than PostgreSQL takes into an index."""
+    chance = random.Random(1)
+    long = "".join(chr(chance.randrange(0x10000, 0x10FFFF)) for _ in range(980))
+    store = Store(postgresql_url)
+    upgrade(store)
+    store.dispose()
+    with open_test_house(tmp_path, store={"url": postgresql_url}) as desk:
+        odd = mail(Message_ID="").replace(b"Subject:", f"References: <{long}@x.example>\r\nSubject:".encode(), 1)
+        accept(desk, mail(), odd, mail("di@customer.example"))
+        assert processor(desk, real, clock).drain() == {"opened": 3}

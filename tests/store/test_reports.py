@@ -107,9 +107,10 @@ def test_what_became_of_mail_from_files_is_counted(store):
         one = message(connection, id_, 1, email_message_id="1@example.org")
         two = message(connection, id_, 2, email_message_id="2@example.org")
         inbound.settle(connection, [
-            {"id": opened, "state": "processed", "ticket_id": id_, "message_id": one},
-            {"id": added, "state": "processed", "ticket_id": id_, "message_id": two},
-            {"id": settled, "state": "processed"}, {"id": duplicate, "state": "duplicate"},
+            {"id": opened, "state": "processed", "outcome": "opened", "ticket_id": id_, "message_id": one},
+            {"id": added, "state": "processed", "outcome": "added", "ticket_id": id_, "message_id": two},
+            {"id": settled, "state": "processed", "outcome": "settled"},
+            {"id": duplicate, "state": "duplicate", "outcome": "duplicate"},
         ])  # fmt: skip
         inbound.quarantine(connection, quarantined, "broken", AT)
     with store.read() as connection:
