@@ -78,10 +78,13 @@ def receive(
     `checked` is what our own check found about its sender, where there was one.
     """
     receiving = _Receiving(connection, reception, delivery, email, now, checked)
-    if receiving.seen_before():
+    if receiving.seen_before(receiving.key):
         return receiving.settled
     receiving.classify()
     incoming, question = receiving.identify()
+    key = tickets.key_of(incoming)
+    if key != receiving.key and receiving.seen_before(key):
+        return receiving.settled
     match = receiving.find(question)
     receiving.tell(receiving.place(incoming, match))
     return receiving.settled
@@ -103,11 +106,11 @@ class _Receiving:
             now,
         )
         self.message_id = tickets.message_id_of(email, delivery.digest)
+        self.key = tickets.content_key(email, self.message_id)
         self.settled = Settled(delivery.id)
 
-    def seen_before(self) -> bool:
+    def seen_before(self, key: str) -> bool:
         """Two copies of one mail, through two mailboxes or two ways, are one message."""
-        key = tickets.content_key(self.email, self.message_id)
         known = messages.by_content_key(self.connection, [key]).get(key)
         if known is None:
             return False

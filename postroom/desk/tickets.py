@@ -94,6 +94,13 @@ def content_key(email: ParsedEmail, message_id: str) -> str:
     return _key(message_id, senders, date, thread, email.body_digest)
 
 
+def key_of(incoming: Incoming) -> str:
+    """The content key that a message takes; one without proof, which may be sent ahead, never takes the real mail's."""
+    key = content_key(incoming.email, incoming.message_id)
+    doubtful = incoming.origin.authenticated is False or incoming.author.standing is Standing.UNPROVEN_AGENT
+    return _key(key, "unproven") if doubtful and not incoming.archive else key
+
+
 def _key(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
@@ -242,7 +249,7 @@ def _store(
     id_ = messages.add(connection, {
         "ticket_id": ticket_id, "inbound_id": incoming.inbound_id, "digest": incoming.digest,
         "email_message_id": words.message_id, "references": list(words.references),
-        "content_key": key or _content_key(incoming),
+        "content_key": key or key_of(incoming),
         "author_type": author_type, "author_address": words.address, "author_name": words.name,
         "visibility": visibility, "subject": words.subject, "text": words.text, "flags": flags or [],
         "timestamp": _believable(incoming), "created_at": incoming.now,
@@ -260,13 +267,6 @@ def _store(
     detail = {"messageId": incoming.message_id, "type": author_type, "visibility": visibility, "flags": flags or []}
     _event(connection, incoming, ticket_id, "message", detail)
     return id_
-
-
-def _content_key(incoming: Incoming) -> str:
-    """The key of a message; a copy without proof, which somebody may have sent ahead, takes none that others have."""
-    key = content_key(incoming.email, incoming.message_id)
-    doubtful = incoming.origin.authenticated is False or incoming.author.standing is Standing.UNPROVEN_AGENT
-    return _key(key, "unproven", str(incoming.inbound_id)) if doubtful and not incoming.archive else key
 
 
 def _people(desk: Desk, incoming: Incoming, role: str, known: bool, brings: bool) -> list[dict[str, Any]]:

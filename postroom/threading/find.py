@@ -10,7 +10,7 @@ from itertools import islice
 from postroom.parsers.parsed import ParsedEmail
 from postroom.parsers.subjects import has_reply_prefix, normalise_subject
 from postroom.threading.match import Finding, Index, Match, Outcome, Question
-from postroom.threading.rules import RULES, answered
+from postroom.threading.rules import RULES, answered, shared_ancestor
 from postroom.threading.tokens import ReplyToken, Role, Signer
 
 RECIPIENT_HEADERS = ("delivered-to", "x-original-to", "envelope-to")
@@ -90,7 +90,7 @@ def _also(finding: Finding, email: ParsedEmail, index: Index, question: Question
     """Other tickets that the references join with the one that was found, by the same right."""
     others = list(finding.tickets[1:])
     if finding.rule == "known-message-id":
-        later = RULES[3](email, index, question)
+        later = shared_ancestor(email, index, question)
         if later.outcome is Outcome.HELD:
             others += [ticket for ticket in later.tickets if ticket != finding.tickets[0]]
     return _distinct(others)

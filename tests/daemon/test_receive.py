@@ -349,3 +349,17 @@ def test_a_mail_that_only_hands_another_on_is_not_empty_to_its_reader(desk):
     forwarded = "---------- Forwarded message ---------\nFrom: Di <di@customer.example>\nDate: Mon, 23 Nov 2026\nSubject: Smoke\nTo: cy@customer.example\n\nThere is smoke.\n"
     settled = desk.take(mail(subject="Fwd: Smoke", text=forwarded))
     assert desk.ticket(settled.ticket_id).description == "There is smoke."
+
+
+def test_a_mail_without_proof_through_two_mailboxes_is_one_message_and_suppresses_no_proven_one(tmp_path):
+    server = {"queue": "support", "authserv_id": "mx.example.com"}
+    mailboxes = {"support": {"address": SUPPORT, **server}, "sales": {"address": "sales@example.com", **server}}
+    both = f"{SUPPORT}, sales@example.com"
+    fixed = {"to": both, "Message_ID": "<one@customer.example>", "Date": "Tue, 24 Nov 2026 12:00:00 +0000"}
+    with open_test_house(tmp_path, mailbox=mailboxes) as desk:
+        failed = "mx.example.com; dmarc=fail header.from=customer.example"
+        forged = mail(Authentication_Results=failed, **fixed)
+        first, second = desk.take(forged), desk.take(forged, recipient="sales@example.com")
+        assert (second.state, second.duplicate_of) == ("duplicate", first.id)
+        passed = "mx.example.com; dmarc=pass header.from=customer.example"
+        assert desk.take(mail(Authentication_Results=passed, **fixed)).state == "processed"
