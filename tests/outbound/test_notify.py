@@ -10,6 +10,7 @@ from peers.outgoing import NOON, desk_in, mail, read
 from sqlalchemy import update
 
 from postroom.desk.happened import Happened, What
+from postroom.outbound.notify import TOLD
 from postroom.parsers.email import parse
 from postroom.parsers.parsed import Address, Automatic
 from postroom.store import tables
@@ -483,6 +484,10 @@ def test_status_mails_count_against_the_limits(desk):
 
 
 # -- the rest
+
+
+def test_it_is_decided_for_everything_that_can_happen_who_is_told():
+    assert set(TOLD) == set(What)
 
 
 def test_what_was_enqueued_is_noted_on_the_ticket(desk):

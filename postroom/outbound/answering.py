@@ -1,0 +1,59 @@
+"""An agent's answer on its way to the customer, and to whoever takes part and was agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from postroom.outbound import wording
+from postroom.outbound.addresses import is_sendable
+from postroom.outbound.compose import File
+from postroom.outbound.policy import Refusal
+from postroom.outbound.threads import thread_of_row
+from postroom.outbound.to_customer import suppress
+from postroom.outbound.told import Post, Told
+from postroom.parsers.attachments import read_part
+from postroom.parsers.parsed import Address
+from postroom.store import addressing
+
+
+def reply(post: Post, told: Told) -> None:
+    """The agent's words, with his files, below the desk's address."""
+    case, happened, connection = told.case, told.happened, told.connection
+    if happened.message_id is None:
+        return
+    people = list(readers(post, told))
+    if not people:
+        why = f"{case.requester[:100]!r} is no address that we write to"
+        suppress(post, told, "reply", Refusal("no-address", why))
+        return
+    message = addressing.message(connection, happened.message_id)
+    files = addressing.files(connection, happened.message_id) if message.digest else []
+    raw = addressing.raw_mail(connection, message.digest) if files else b""
+    last = addressing.last_of_customer(connection, case.id)
+    agent = next((a for a in told.agents() if a.id == happened.agent_id), None)
+    author = (agent.title or agent.name) if agent else ""
+    language = post.config.templates.language
+    data = {
+        "ticket": wording.private_ticket_data(post.config, case), "agent": {"name": author},
+        "message": wording.message_of_row(message, files, language),
+        "quoted": wording.quoted(last, language),
+    }  # fmt: skip
+    told.mails += post.letters.reply(
+        case, people, author, data, subject=wording.reply_subject(case.subject, case.ref),
+        thread=thread_of_row(last), about=happened.message_id,
+        files=[File(f.filename, f.content_type, read_part(raw, f.part)) for f in files],
+    )  # fmt: skip
+    to = [person.address for person in people]
+    told.note("answer", "reply", "enqueued", f"the agent's answer to {', '.join(to)}", recipients=to)
+
+
+def readers(post: Post, told: Told) -> Iterator[Address]:
+    """The requester, then who takes part and was agreed to; no agent, none of our own addresses, each once."""
+    case = told.case
+    not_told = {a.address for a in told.agents()}
+    people = [(case.requester, case.contact_name or "")]
+    people += [(p.address, p.name) for p in addressing.participants(told.connection, case.id)]
+    for address, name in people:
+        if address not in not_told and is_sendable(address) and not post.mailboxes.is_ours(address):
+            not_told.add(address)
+            yield Address(name, address)
