@@ -319,6 +319,7 @@ class Delivery(Base):
     subject: Mapped[str]
     state: Mapped[str]  # pending, sending, sent, retry, failed, cancelled, suppressed
     reason: Mapped[str | None]
+    reported_by: Mapped[str | None]  # what vouched for the report that it failed: bounce-address, own-message-id
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     next_attempt_at: Mapped[datetime | None]
     claimed_by: Mapped[str | None]
@@ -332,6 +333,22 @@ class Delivery(Base):
         Index("ix_delivery_state_next_attempt_at", "state", "next_attempt_at"),
         Index("ix_delivery_state_automatic_id", "state", "automatic", "id"),  # a claim's order: no sort of a long queue
     )
+
+
+class Correspondent(Base):
+    """An address that we write to: its language, and whether we may still write to it by ourselves."""
+
+    __tablename__ = "correspondent"
+    address: Mapped[str] = mapped_column(primary_key=True)  # lower case
+    language: Mapped[str | None]  # in which he is written to: "de"
+    hard_bounces: Mapped[int] = mapped_column(Integer, default=0)  # in a row, since `bounces_since`
+    bounces_since: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]  # since when no automatic mail goes to it, because mail to it comes back
+    held_why: Mapped[str | None]
+    trusted_at: Mapped[datetime | None]  # when a mail that proves nothing last ended that; it may do so once in a while
+    complained_at: Mapped[datetime | None]  # since when none goes to it, because its owner, or an operator, said so
+    complained_why: Mapped[str | None]
+    updated_at: Mapped[datetime]
 
 
 class Counter(Base):

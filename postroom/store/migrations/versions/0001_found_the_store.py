@@ -267,6 +267,7 @@ def _mail() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("reported_by", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", TIME, nullable=True),
         sa.Column("claimed_by", sa.Text(), nullable=True),
@@ -295,6 +296,20 @@ def _rest() -> None:
         sa.Column("failing_since", TIME, nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("mailbox", name="pk_mailbox_state"),
+    )
+    op.create_table(
+        "correspondent",
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=True),
+        sa.Column("hard_bounces", sa.Integer(), nullable=False),
+        sa.Column("bounces_since", TIME, nullable=True),
+        sa.Column("held_at", TIME, nullable=True),
+        sa.Column("held_why", sa.Text(), nullable=True),
+        sa.Column("trusted_at", TIME, nullable=True),
+        sa.Column("complained_at", TIME, nullable=True),
+        sa.Column("complained_why", sa.Text(), nullable=True),
+        sa.Column("updated_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("address", name="pk_correspondent"),
     )
     op.create_table(
         "counter",
