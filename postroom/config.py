@@ -32,6 +32,8 @@ from postroom.config_keys import (
     Outgoing,
     Processing,
     Queue,
+    Reports,
+    Retention,
     SmartHost,
     Smtp,
     Store,
@@ -57,6 +59,8 @@ __all__ = [
     "Outgoing",
     "Processing",
     "Queue",
+    "Reports",
+    "Retention",
     "Size",
     "SmartHost",
     "Smtp",
@@ -116,7 +120,7 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
 SECTIONS: dict[str, type[Section]] = {
     "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
-    "block": Block,
+    "block": Block, "reports": Reports, "retention": Retention,
 }  # fmt: skip
 NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox, "status": Status}
 

@@ -12,7 +12,7 @@ import re
 from postroom.config_keys import Config, Imap, SmartHost
 from postroom.config_rules import Known, check_assign, check_rules
 from postroom.config_section import Section, shown
-from postroom.config_times import check_statuses, check_times
+from postroom.config_times import check_statuses, check_times, check_zone, clock_time
 from postroom.errors import ConfigError
 
 REPLY_DAYS_MAX = 36_500  # a token has 16 bits for the day of its expiry
@@ -33,6 +33,7 @@ def check(config: Config) -> None:
         priorities = config.tickets.priorities
         check_times(f"queue.{name}", queue.hours, queue.holidays, queue.time_zone, targets, priorities)
     check_statuses(config.status)
+    _check_reports(config)
     seen: dict[str, str] = {}
     watched: dict[tuple[str, int, str, str], str] = {}
     for name, mailbox in config.mailbox.items():
@@ -60,7 +61,7 @@ def check(config: Config) -> None:
             raise ConfigError(f"agent.{name}.address: {who.address} is agent.{agents[key]}'s already")
         agents[key] = name
     _check_smarthost(config.outgoing.smtp, "outgoing.smtp")
-    for section in ("smtp", "outgoing", "authentication", "processing", "answers", "keys", "tickets"):
+    for section in ("smtp", "outgoing", "authentication", "processing", "answers", "keys", "tickets", "retention"):
         _check_numbers(getattr(config, section), section)
     if config.smtp.tls != "off" and not config.smtp.tls_certificate:
         raise ConfigError("smtp.tls_certificate: is missing, and smtp.tls needs one")
@@ -80,6 +81,17 @@ def check(config: Config) -> None:
     choices = {"priority": tickets.priorities, "type": tickets.types, "category": tickets.categories}
     check_rules(config.rule, config.block, Known(config.queue, config.mailbox, config.agent, choices))
     _check_resolver(config.authentication.resolver)
+
+
+def _check_reports(config: Config) -> None:
+    for name, queue in config.queue.items():
+        if queue.digest_at:
+            clock_time(queue.digest_at, f"queue.{name}.digest_at")
+    reports = config.reports
+    for number, address in enumerate(reports.monthly_to):
+        check_address(address, f"reports.monthly_to[{number}]")
+    clock_time(reports.monthly_at, "reports.monthly_at")
+    check_zone(reports.time_zone, "reports.time_zone")
 
 
 LOCAL_PART_MAX = 19  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
@@ -136,6 +148,10 @@ ZERO_IS_FINE = {
     "answers.per_sender_day",
     "answers.per_domain_hour",
     "answers.all_hour",
+    "retention.received_days",
+    "retention.sent_days",
+    "retention.quarantined_days",
+    "retention.closed_ticket_days",
 }
 
 

@@ -51,6 +51,7 @@ class Queue(Section, frozen=True, kw_only=True):
     first_response_hours: Hours = 0.0  # 0 is never due
     resolution_hours: Hours = 0.0
     escalate_to: str = ""  # an agent's name; "" is the ticket's agent and the queue's
+    digest_at: str = ""  # "08:00" of its time zone; "" sends none
 
 
 class Agent(Section, frozen=True, kw_only=True):
@@ -183,6 +184,23 @@ class Processing(Section, frozen=True, kw_only=True):
     parse_memory: Size = Size(512 << 20)
 
 
+class Reports(Section, frozen=True, kw_only=True):
+    """`[reports]`: what is told of a month."""
+
+    monthly_to: tuple[str, ...] = ()
+    monthly_at: str = "06:00"
+    time_zone: str = "UTC"  # whose months these are
+
+
+class Retention(Section, frozen=True, kw_only=True):
+    """`[retention]`: how long what people wrote is kept, in days; 0 is for ever."""
+
+    received_days: float = 0
+    sent_days: float = 0
+    quarantined_days: float = 0
+    closed_ticket_days: float = 0
+
+
 class Keys(Section, frozen=True, kw_only=True):
     """`[keys]`: what signs our reply addresses and Message-IDs."""
 
@@ -209,6 +227,8 @@ class Config(Section, frozen=True, kw_only=True):
     templates: Templates = Templates()
     authentication: Authentication = Authentication()
     processing: Processing = Processing()
+    reports: Reports = Reports()
+    retention: Retention = Retention()
     keys: Keys = Keys()
     log: Log = Log()
     block: Block = Block()

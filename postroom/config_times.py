@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, time
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +17,7 @@ from postroom.errors import ConfigError
 BUILT_IN = ("new", "open", "pending_customer", "pending_internal", "resolved", "closed")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HOURS = re.compile(r"([a-z]{3})(?:-([a-z]{3}))? +(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
+CLOCK = re.compile(r"(\d{1,2}):(\d{2})")
 EVERY_YEAR = re.compile(r"\d{2}-\d{2}")
 LEAP_YEAR = 2024  # has a 29 February
 MINUTES_OF_A_DAY = 24 * 60
@@ -57,10 +58,7 @@ def check_times(
         spans_of(line, f"{path}.hours[{number}]")
     for number, day in enumerate(holidays):
         holiday_of(day, f"{path}.holidays[{number}]")
-    try:
-        ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ConfigError(f"{path}.time_zone: {time_zone!r} is no time zone such as Europe/Berlin") from None
+    check_zone(time_zone, f"{path}.time_zone")
     for key, value in targets.items():
         by_priority = value if isinstance(value, dict) else {}
         for priority in by_priority:
@@ -69,6 +67,22 @@ def check_times(
         for one in by_priority.values() if isinstance(value, dict) else (value,):
             if not 0 <= one <= HOURS_MAX:
                 raise ConfigError(f"{path}.{key}: {one:g} is not between 0 and {HOURS_MAX} hours")
+
+
+def check_zone(name: str, path: str) -> None:
+    """ConfigError for what is no time zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(f"{path}: {name!r} is no time zone such as Europe/Berlin") from None
+
+
+def clock_time(text: str, path: str) -> time:
+    """`08:00` as a time of day; ConfigError for what is none."""
+    found = CLOCK.fullmatch(text.strip())
+    if found is None or int(found[1]) > 23 or int(found[2]) > 59:
+        raise ConfigError(f"{path}: {text!r} is no time such as 08:00")
+    return time(int(found[1]), int(found[2]))
 
 
 def spans_of(line: str, path: str) -> list[tuple[int, int, int]]:

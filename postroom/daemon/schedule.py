@@ -1,10 +1,15 @@
-"""Housekeeping by the clock. Due times of mail and tickets live in tables; here is only what may be missed."""
+"""Housekeeping by the clock. Due times of mail and tickets live in tables; here is only what may be missed.
+
+What is done every so often runs on the loop's own clock, which no one sets. What is done at a time of the calendar
+waits in APScheduler, which is woken every minute: it sleeps by the system's clock, and would not notice that it was set.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -13,16 +18,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from postroom.config import Config
+from postroom.daemon.calendar_jobs import Job
 from postroom.desk.due import sweep
 from postroom.desk.happened import Happened
 from postroom.errors import TemporaryFailure
 from postroom.outbound.notify import Notifier
-from postroom.store import inbound
+from postroom.store import inbound, recurring
 from postroom.store.engine import Store
 
 OLDEST_PENDING = timedelta(minutes=15)  # a mail that waits longer is worth an operator's look
-CHECK_MINUTES = 5
-TIDY_HOURS = 6
+CHECK_SECONDS = 300
+TIDY_SECONDS = 6 * 3600
 SWEEP_SECONDS = 60  # how exactly due times are kept
 SWEEP_BATCH = 50  # things of each kind in one transaction: whoever else writes waits no longer
 SWEEPS_MAX = 100  # transactions of one round
@@ -36,32 +42,79 @@ class Schedule:
 
     def __init__(
         self, config: Config, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        notifier: Notifier | None = None, on_enqueued: Callable[[], None] = lambda: None,
+        notifier: Notifier | None = None, on_enqueued: Callable[[], None] = lambda: None, jobs: Sequence[Job] = (),
     ) -> None:  # fmt: skip
-        """Without a `notifier` nothing becomes due; `on_enqueued` is called when there may be mail to send."""
+        """Without a `notifier` nothing becomes due; `on_enqueued` is called when there may be mail to send.
+
+        `jobs` are those of the calendar.
+        """
         self._config = config
         self._store = store
         self._clock = clock
         self._notifier, self._on_enqueued = notifier, on_enqueued
+        self._jobs = jobs
+        self._loops: list[asyncio.Task[None]] = []
         # A job that comes late still runs, once: the library's default forgets it after a second.
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
-        self._scheduler.add_job(self.watch, "interval", minutes=CHECK_MINUTES)
-        if notifier is not None:
-            at_once = datetime.now(UTC)  # much may have become due while nobody looked
-            self._scheduler.add_job(self.sweep, "interval", seconds=SWEEP_SECONDS, next_run_time=at_once)
-        if store.is_sqlite:
-            self._scheduler.add_job(self.tidy, "interval", hours=TIDY_HOURS)
+        for job in jobs:
+            at, day = job.moments.at, 1 if job.moments.monthly else None
+            self._scheduler.add_job(
+                self.do, "cron", [job], day=day, hour=at.hour, minute=at.minute, timezone=job.moments.zone
+            )
 
     def start(self) -> None:
         """Begin; needs the running event loop."""
         self._scheduler.start()
+        self._every(SWEEP_SECONDS, self._wake)
+        self._every(CHECK_SECONDS, self.watch)
+        if self._notifier is not None:
+            self._every(SWEEP_SECONDS, self.sweep)  # at once: much may have become due while nobody looked
+        if self._jobs:
+            self._every(CHECK_SECONDS, self.make_up)
+        if self._store.is_sqlite:
+            self._every(TIDY_SECONDS, self.tidy)
 
     def stop(self) -> None:
         """Start nothing more. A job that runs is short and ends by itself."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        for loop in self._loops:
+            loop.cancel()
+
+    def _every(self, seconds: float, job: Callable[[], object]) -> None:
+        self._loops.append(asyncio.ensure_future(_repeat(seconds, job)))
+
+    def _wake(self) -> None:
+        """Let the library look at the clock."""
+        if self._scheduler.running:
+            self._scheduler.wakeup()
+
+    def make_up(self) -> None:
+        """Do what the calendar had while no daemon ran, each once."""
+        for job in self._jobs:
+            self.do(job)
+
+    def do(self, job: Job) -> bool:
+        """Do a job of the calendar for its latest moment, unless that was done; whether it was now."""
+        now = self._clock()
+        moment = job.moments.last(now)
+        try:
+            with self._store.write(alone=True) as connection:
+                is_ours = recurring.claim(connection, job.name, moment, now)
+                if is_ours:
+                    job.do(connection, moment)
+        except TemporaryFailure as error:  # nothing of it happened; the next round does it
+            log.warning("deferred", job=job.name, why=str(error))
+            return False
+        except Exception:  # the edge: one job, whatever is wrong with it; it is tried again, and holds up no other
+            log.exception("failed", job=job.name)
+            return False
+        if is_ours:
+            log.info("done", job=job.name, moment=moment.isoformat(timespec="minutes"))
+            self._on_enqueued()
+        return is_ours
 
     def watch(self) -> None:
         """Warn of what will become trouble: mail that nobody processes, a disk that fills."""
@@ -115,3 +168,13 @@ class Schedule:
             cursor.close()
         finally:
             connection.close()
+
+
+async def _repeat(seconds: float, job: Callable[[], object]) -> None:
+    """Run the job now and every so often, for ever; what one run breaks, the next may do."""
+    while True:
+        try:
+            await asyncio.to_thread(job)
+        except Exception:  # the edge: one run, whatever is wrong with it
+            log.exception("failed", job=getattr(job, "__name__", "?"))
+        await asyncio.sleep(seconds)

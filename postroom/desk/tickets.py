@@ -155,6 +155,8 @@ def _new_ticket(
         "email_message_id": incoming.message_id, "email_thread_id": thread_id(incoming.email, words.message_id or incoming.message_id),
         "mailbox": incoming.origin.mailbox, "queue": desk.config.mailbox[incoming.origin.mailbox].queue,
         "status": workflow.NEW, "assigned_to": assigned_to, "created_at": created, "updated_at": created,
+        # history is due no more: its clock stands still until somebody writes on it, and begins there
+        "clock_stopped_at": created if incoming.archive else None,
     })  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )  # fmt: skip
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -72,6 +73,11 @@ class Base(DeclarativeBase):
     }  # fmt: skip
 
 
+def _some(name: str, column: str, which: str) -> Index:
+    """An index of those rows alone: it costs nothing where they are not written."""
+    return Index(name, column, sqlite_where=text(which), postgresql_where=text(which))
+
+
 class RawMail(Base):
     """The exact bytes of a mail, in or out: the only place where bytes live."""
 
@@ -109,6 +115,7 @@ class InboundEmail(Base):
     message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id", use_alter=True))
     duplicate_of: Mapped[int | None] = mapped_column(ForeignKey("inbound_email.id"))
     processed_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]  # since when its bytes are gone, by a person's or the configuration's word
     __table_args__ = (
         UniqueConstraint("mailbox", "recipient", "digest"),
         Index("ix_inbound_email_state_id", "state", "id"),
@@ -201,7 +208,11 @@ class Ticket(Base):
     tags: Mapped[list[Any]] = mapped_column(default=list)
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
     custom_fields: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    __table_args__ = (Index("ix_ticket_status_id", "status", "id"),)
+    __table_args__ = (
+        Index("ix_ticket_status_id", "status", "id"),
+        Index("ix_ticket_created_at", "created_at"),
+        _some("ix_ticket_first_responded_at", "first_responded_at", "first_responded_at IS NOT NULL"),
+    )
 
 
 class TicketLink(Base):
@@ -284,6 +295,7 @@ class Event(Base):
     actor: Mapped[str]  # an address, an agent's name, or "postroom"
     event: Mapped[str]  # opened, message, status, assigned, sent, merged, ...
     detail: Mapped[dict[str, Any]]
+    __table_args__ = (_some("ix_event_status_at", "at", "event = 'status'"),)  # for reports: few of all lines
 
 
 class Agent(Base):
@@ -366,3 +378,12 @@ class Sequence(Base):
     __tablename__ = "sequence"
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[int]
+
+
+class Recurring(Base):
+    """A job of the calendar, and the moment of the calendar that it was last done for."""
+
+    __tablename__ = "recurring"
+    name: Mapped[str] = mapped_column(primary_key=True)  # "monthly report", "digest support"
+    done_for: Mapped[datetime]
+    last_run_at: Mapped[datetime | None]  # None: it was planned, and did not run yet

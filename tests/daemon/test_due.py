@@ -128,6 +128,19 @@ def test_of_spam_and_history_nothing_is_due(desk_with):
     assert desk.ticket(desk.take(mail(), archive=True).ticket_id).sla_due_at is None
 
 
+def test_the_clock_of_history_begins_when_somebody_writes_on_it(desk_with):
+    desk = desk_with({"first_response_hours": 4})
+    old = "Mon, 6 Nov 2023 09:00:00 +0000"
+    opened = desk.take(mail(Message_ID="<old@customer.example>", Date=old), archive=True)
+    ticket = desk.ticket(opened.ticket_id)
+    assert ticket.created_at.year == 2023
+    desk.later = HOUR
+    desk.take(mail(subject="Re: Printer on fire", In_Reply_To="<old@customer.example>"))
+    due_at = desk.ticket(opened.ticket_id).sla_due_at
+    assert timedelta(hours=3.9) < due_at - desk.now() <= timedelta(hours=4.1)
+    assert desk.after(HOUR) == 0
+
+
 QUEUE = settings.Queue(**{key: tuple(value) if isinstance(value, list) else value for key, value in OFFICE.items()},
                        first_response_hours={"high": 1.0, "medium": 4.0}, resolution_hours=16.0)  # fmt: skip
 

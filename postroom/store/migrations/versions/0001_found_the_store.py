@@ -112,6 +112,8 @@ def _tickets() -> None:
     op.create_index("ix_ticket_requester", "ticket", ["requester"])
     op.create_index("ix_ticket_sla_due_at", "ticket", ["sla_due_at"])
     op.create_index("ix_ticket_status_id", "ticket", ["status", "id"])
+    op.create_index("ix_ticket_created_at", "ticket", ["created_at"])
+    _index_some("ix_ticket_first_responded_at", "ticket", "first_responded_at", "first_responded_at IS NOT NULL")
     op.create_table(
         "ticket_link",
         sa.Column("ticket_id", KEY, nullable=False),
@@ -154,6 +156,7 @@ def _tickets() -> None:
         sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_event_ticket_id"),
     )
     op.create_index("ix_event_ticket_id", "event", ["ticket_id"])
+    _index_some("ix_event_status_at", "event", "at", "event = 'status'")
 
 
 def _mail() -> None:
@@ -185,6 +188,7 @@ def _mail() -> None:
         sa.Column("duplicate_of", KEY, nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("processed_at", TIME, nullable=True),
+        sa.Column("erased_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_inbound_email"),
         sa.ForeignKeyConstraint(["digest"], ["raw_mail.digest"], name="fk_inbound_email_digest"),
         sa.ForeignKeyConstraint(["duplicate_of"], ["inbound_email.id"], name="fk_inbound_email_duplicate_of"),
@@ -287,6 +291,11 @@ def _mail() -> None:
     op.create_index("ix_delivery_ticket_id", "delivery", ["ticket_id"])
 
 
+def _index_some(name: str, table: str, column: str, which: str) -> None:
+    """An index of those rows alone."""
+    op.create_index(name, table, [column], sqlite_where=sa.text(which), postgresql_where=sa.text(which))
+
+
 def _rest() -> None:
     op.create_table(
         "mailbox_state",
@@ -323,4 +332,11 @@ def _rest() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", KEY, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_sequence"),
+    )
+    op.create_table(
+        "recurring",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("done_for", TIME, nullable=False),
+        sa.Column("last_run_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_recurring"),
     )
