@@ -94,7 +94,7 @@ def _check_reports(config: Config) -> None:
     check_zone(reports.time_zone, "reports.time_zone")
 
 
-LOCAL_PART_MAX = 19  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
+LOCAL_PART_MAX = 18  # octets: with "+", and a signed token behind it, the whole stays within 64 (RFC 5321 §4.5.3.1.1)
 
 
 def check_address(address: str, path: str) -> str:

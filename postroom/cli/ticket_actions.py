@@ -236,8 +236,8 @@ def split(config_path: str | None, ref: str, message: str, actor: str | None, as
         ]
         if not found:
             raise UserError(f"{doing.ticket.ref} has no message {message}; `postroom tickets show {ref}` numbers them")
-        settings = doing.house.config.tickets
-        doing.ticket = merging.split(doing.connection, settings, doing.ticket, found[0], doing.actor, doing.now)
+        settings, random = doing.house.config.tickets, doing.house.random
+        doing.ticket = merging.split(doing.connection, settings, random, doing.ticket, found[0], doing.actor, doing.now)
         return []
 
     act(config_path, ref, actor, as_json, what, f"opened with a message of {ref.upper()}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 
 from sqlalchemy import Connection, select
 
@@ -35,12 +36,13 @@ class House:
     mailboxes: Mailboxes
     notifier: Notifier
     templates: Templates
+    random: Random
 
     def desk(self, connection: Connection) -> Desk:
         """The desk as it stands: the settings, our addresses, and who answers."""
         a = tables.Agent
         rows = connection.execute(select(a.id, a.name, a.title, a.address).where(a.active))
-        return Desk(self.config, self.mailboxes, {row.address: Agent(*row) for row in rows})
+        return Desk(self.config, self.mailboxes, {row.address: Agent(*row) for row in rows}, self.random)
 
     def reception(self, connection: Connection) -> Reception:
         """What receiving a message needs."""
@@ -67,7 +69,8 @@ def open_house(config: Config) -> Iterator[House]:
         signer = load_signer(config.resolve(config.keys.file))
         overrides = config.resolve(config.templates.folder) if config.templates.folder else None
         templates = Templates(overrides, config.templates.language)
-        notifier = Notifier(config, signer, templates, now, secrets.SystemRandom())
-        yield House(config, store, signer, Mailboxes(config), notifier, templates)
+        random = secrets.SystemRandom()
+        notifier = Notifier(config, signer, templates, now, random)
+        yield House(config, store, signer, Mailboxes(config), notifier, templates, random)
     finally:
         store.dispose()

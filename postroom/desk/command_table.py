@@ -247,7 +247,8 @@ def _do_merge(doing: Doing, target: Row[Any]) -> str:
 def _do_split(doing: Doing, message: Row[Any]) -> str:
     settings = doing.desk.config.tickets
     message = messages.get(doing.connection, message.id) or message  # a merge may have moved it
-    new = merging.split(doing.connection, settings, doing.ticket, message, doing.actor, doing.now)
+    random = doing.desk.random
+    new = merging.split(doing.connection, settings, random, doing.ticket, message, doing.actor, doing.now)
     doing.now_happened([Happened(What.OPENED, new.id, doing.actor, message.id)])
     return f"message {message.id} opened {new.ref}"
 

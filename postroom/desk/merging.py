@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from random import Random
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -128,9 +129,10 @@ def join(connection: Connection, ids: Sequence[int], archive: bool, why: str, no
 
 
 def split(
-    connection: Connection, settings: Tickets, ticket: Row[Any], message: Row[Any], actor: str, now: datetime
-) -> Row[Any]:
-    """Take one message out of a ticket and open a ticket of its own with it.
+    connection: Connection, settings: Tickets, random: Random, ticket: Row[Any], message: Row[Any], actor: str,
+    now: datetime,
+) -> Row[Any]:  # fmt: skip
+    """Take one message out of a ticket and open a ticket of its own with it, whose key is made by `random`.
 
     Only its author takes part in the new one: two strangers may have been mixed up, which is why one splits.
     """
@@ -151,7 +153,7 @@ def split(
         "email_message_id": message.email_message_id, "email_thread_id": message.email_message_id,
         "mailbox": ticket.mailbox, "queue": ticket.queue, "status": workflow.OPEN,
         "created_at": now, "updated_at": now,
-    })  # fmt: skip
+    }, random)  # fmt: skip
     messages.move_one(connection, message.id, new_id)
     if NEWCOMER in message.flags:  # on a ticket of his own he is none
         messages.set_flags(connection, message.id, [flag for flag in message.flags if flag != NEWCOMER])

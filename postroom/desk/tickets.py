@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -34,11 +35,12 @@ CLOCK_SKEW = timedelta(days=1)  # a Date this far in the future is not believed
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the desk goes by: its settings, the addresses that are ours, and who answers."""
+    """What the desk goes by: its settings, the addresses that are ours, who answers, and what makes tickets' keys."""
 
     config: Config
     mailboxes: Mailboxes
     agents: Mapping[str, Agent]  # by address, lower case
+    random: Random  # in service a `SystemRandom`
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _new_ticket(
         "status": workflow.NEW, "assigned_to": assigned_to, "created_at": created, "updated_at": created,
         # history is due no more: its clock stands still until somebody writes on it, and begins there
         "clock_stopped_at": created if incoming.archive else None,
-    })  # fmt: skip
+    }, desk.random)  # fmt: skip
 
 
 def add_customer(

@@ -24,7 +24,7 @@ MESSAGE_ID = re.compile(r"[^\s<>\x00-\x20\x7f-\uffff]{1,480}@[^\s<>\x00-\x20\x7f
 def reply_address(
     signer: Signer, mailbox: str, ticket: int, role: Role, expires: datetime, agent: int | None = None
 ) -> str:
-    """`local+<token>@domain`: a mail to it joins ticket number `ticket`, in that role."""
+    """`local+<token>@domain`: a mail to it joins the ticket whose key is `ticket`, in that role."""
     return _tagged(mailbox, signer.reply(ticket, role, expires, agent))
 
 
@@ -34,7 +34,7 @@ def bounce_address(signer: Signer, mailbox: str, delivery: int) -> str:
 
 
 def message_id(signer: Signer, mailbox: str, ticket: int, nonce: int) -> str:
-    """A Message-ID of ours, bare; its left side is the token itself. `nonce` has 32 bits."""
+    """A Message-ID of ours, bare, about the ticket of that key; its left side is the token itself. `nonce` has 32 bits."""
     return f"{signer.message_id(ticket, nonce)}@{domain_of(mailbox)}"
 
 

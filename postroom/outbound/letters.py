@@ -67,7 +67,7 @@ class Letters:
         """
         sender, now = self.sender_of(case), self._clock()
         words = self._templates.render(purpose, {"desk": _desk(sender), **data})
-        reply_to = addresses.reply_address(self._signer, sender.address, case.number, Role.CUSTOMER, now + self._expire)
+        reply_to = addresses.reply_address(self._signer, sender.address, case.key, Role.CUSTOMER, now + self._expire)
         return self._freeze(case, purpose, about, sender, Mail(
             sender=Address(sender.name, sender.address), to=(Address("", case.requester),),
             reply_to=Address(sender.name, reply_to), subject=subject or words.subject,
@@ -84,11 +84,11 @@ class Letters:
         sender, now = self.sender_of(case), self._clock()
         words = self._templates.render(purpose, {"desk": _desk(sender), **data})
         content = content_of(words.text, words.html)
-        root = addresses.message_id(self._signer, sender.address, case.number, addresses.THREAD_ROOT)
+        root = addresses.message_id(self._signer, sender.address, case.key, addresses.THREAD_ROOT)
         notices = []
         for agent in agents:
             reply_to = addresses.reply_address(
-                self._signer, sender.address, case.number, Role.AGENT, now + self._expire, agent.id
+                self._signer, sender.address, case.key, Role.AGENT, now + self._expire, agent.id
             )
             notices.append(self._freeze(case, purpose, about, sender, Mail(
                 sender=Address(sender.name, sender.address), to=(Address(agent.title or agent.name, agent.address),),
@@ -104,7 +104,7 @@ class Letters:
         """An agent's answer: one mail that names everybody, in an envelope for each. The first is the requester."""
         sender, now = self.sender_of(case), self._clock()
         words = self._templates.render("reply", {"desk": _desk(sender), **data})
-        reply_to = addresses.reply_address(self._signer, sender.address, case.number, Role.CUSTOMER, now + self._expire)
+        reply_to = addresses.reply_address(self._signer, sender.address, case.key, Role.CUSTOMER, now + self._expire)
         name = f"{author} ({sender.name})" if author else sender.name
         mail = Mail(
             sender=Address(name, sender.address), to=(people[0],),
@@ -146,7 +146,7 @@ class Letters:
 
     def _message_id(self, sender: Sender, case: Any) -> str:
         nonce = self._random.getrandbits(32) or 1  # 0 is the thread's root
-        return addresses.message_id(self._signer, sender.address, case.number, nonce)
+        return addresses.message_id(self._signer, sender.address, case.key, nonce)
 
     def _key(self) -> int:
         return self._random.getrandbits(63)

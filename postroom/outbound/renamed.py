@@ -60,7 +60,7 @@ def by_copy(
     signer: Signer,
     now: datetime,
 ) -> int | None:
-    """The number of the ticket whose mail this is a copy of: from us, and answers to it go to a signed address of ours."""
+    """The key of the ticket whose mail this is a copy of: from us, and answers to it go to a signed address of ours."""
     if email.message_id is None or len(email.from_) != 1 or not is_ours(email.from_[0].address):
         return None
     for reply_to in email.reply_to:

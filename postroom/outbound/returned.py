@@ -86,8 +86,8 @@ def settle_copy(
     is_ours: Callable[[str], bool], now: datetime,
 ) -> int | None:  # fmt: skip
     """The ticket whose mail came back to us under a relay's Message-ID (by Bcc to ourselves, say); it knows that id from now on."""
-    number = by_copy(email, tag_of, is_ours, signer, now)
-    row = tickets.by_number(connection, number) if number is not None else None
+    key = by_copy(email, tag_of, is_ours, signer, now)
+    row = tickets.by_key(connection, key) if key is not None else None
     if row is None or email.message_id is None:
         return None
     outbox.index_renamed(connection, row.id, [email.message_id])

@@ -15,7 +15,7 @@ NOT_SENT = ("suppressed", "failed", "cancelled")
 
 _earlier = aliased(Ticket)
 _case: Any = select(
-    Ticket.id, Ticket.number, Ticket.ref, Ticket.subject, Ticket.status, Ticket.priority, Ticket.queue, Ticket.mailbox,
+    Ticket.id, Ticket.key, Ticket.ref, Ticket.subject, Ticket.status, Ticket.priority, Ticket.queue, Ticket.mailbox,
     Ticket.requester, Ticket.tags, Ticket.contact_name, Ticket.submitter_name, Ticket.assigned_to, Ticket.first_responded_at, Ticket.sla_due_at,
     Ticket.resolution_summary, Ticket.email_message_id,
     # a From alone makes nobody known, or the second forged mail would be trusted: an agent has answered him

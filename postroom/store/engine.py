@@ -113,7 +113,7 @@ class Store:
 
 def insert(connection: Connection, table: type[DeclarativeBase]) -> Any:
     """An INSERT of this database's dialect, for `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    return _insert(connection.dialect.name, table)
+    return insert_for(connection.dialect.name, table)
 
 
 def insert_new(connection: Connection, table: type[DeclarativeBase]) -> Any:
@@ -128,18 +128,19 @@ def insert_one(connection: Connection, table: type[DeclarativeBase], values: dic
 
 # Statements are made once: what SQLAlchemy works out about one it keeps with it, and the hot path runs on that.
 @cache
-def _insert(dialect: str, table: type[DeclarativeBase]) -> Any:
+def insert_for(dialect: str, table: type[DeclarativeBase]) -> Any:
+    """An INSERT of that dialect."""
     return (sqlite if dialect == "sqlite" else postgresql).insert(table.__table__)
 
 
 @cache
 def _insert_new(dialect: str, table: type[DeclarativeBase]) -> Any:
-    return _insert(dialect, table).on_conflict_do_nothing()
+    return insert_for(dialect, table).on_conflict_do_nothing()
 
 
 @cache
 def _insert_returning_id(dialect: str, table: type[DeclarativeBase]) -> Any:
-    return _insert(dialect, table).returning(table.__table__.c.id)
+    return insert_for(dialect, table).returning(table.__table__.c.id)
 
 
 def _open(url: str, busy_seconds: float) -> Engine:

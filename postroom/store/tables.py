@@ -154,6 +154,7 @@ class Ticket(Base):
     __tablename__ = "ticket"
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(unique=True)
+    key: Mapped[int] = mapped_column(unique=True)  # random; signed into reply addresses and Message-IDs
     ref: Mapped[str] = mapped_column(unique=True)  # "T-1042"
     subject: Mapped[str]
     normal_subject: Mapped[str]  # without prefixes, for rule `subject`

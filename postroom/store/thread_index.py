@@ -52,6 +52,11 @@ class ThreadIndex:
             found.setdefault(ref, []).append((ticket_id, kind))
         return found
 
+    def by_key(self, key: int) -> tuple[int, str] | None:
+        """The ticket of that key: the id of it, or of the one that it was merged into, and its own reference."""
+        row = tickets.by_key(self._connection, key)
+        return None if row is None else (int(tickets.follow(self._connection, row).id), str(row.ref))
+
     def by_number(self, number: int) -> int | None:
         """The id of the ticket of that number, or of the one that it was merged into."""
         row = tickets.by_number(self._connection, number)

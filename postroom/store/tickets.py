@@ -1,22 +1,30 @@
-"""Tickets: numbered one after the other, found by reference, redirected once merged."""
+"""Tickets: numbered one after the other, found by reference, redirected once merged.
+
+A number is for people. What is signed into mail is the key, which is random: a database that was restored gives
+numbers again, and an answer to an old mail must not reach whoever got the number since.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from random import Random
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from postroom.store.engine import insert, insert_new, insert_one
+from postroom.store.engine import insert, insert_for, insert_new
 from postroom.store.tables import Sequence as SequenceTable
 from postroom.store.tables import Ticket, TicketLink
 
 TICKET_NUMBERS = "ticket"
+KEY_BITS = 48  # of a ticket's key: short enough for an address, and of a million old keys none is a new one's
 MAX_REDIRECTS = 20  # a chain of merges longer than this is a circle
 
 _ticket = select(Ticket.__table__)
 _by_id = _ticket.where(Ticket.id == bindparam("id_"))
 _by_number = _ticket.where(Ticket.number == bindparam("number"))
+_by_key = _ticket.where(Ticket.key == bindparam("key"))
 _next = (
     update(SequenceTable).where(SequenceTable.name == bindparam("row_name"))
     .values(value=SequenceTable.value + 1).returning(SequenceTable.value)
@@ -37,9 +45,19 @@ def next_number(connection: Connection, first: int) -> int:
     )
 
 
-def add(connection: Connection, values: dict[str, Any]) -> int:
-    """Insert a ticket; its id."""
-    return insert_one(connection, Ticket, values)
+def add(connection: Connection, values: dict[str, Any], random: Random) -> int:
+    """Insert a ticket, with a key of its own; its id."""
+    while True:
+        row = {**values, "key": random.randrange(1, 1 << KEY_BITS)}  # 0 is no ticket's
+        id_ = connection.execute(_insert(connection.dialect.name), row).scalar_one_or_none()
+        if id_ is not None:
+            return int(id_)
+
+
+@cache
+def _insert(dialect: str) -> Any:
+    """Nothing is inserted where the key is another ticket's."""
+    return insert_for(dialect, Ticket).on_conflict_do_nothing(index_elements=["key"]).returning(Ticket.id)
 
 
 def get(connection: Connection, id_: int) -> Row[Any] | None:
@@ -50,6 +68,11 @@ def get(connection: Connection, id_: int) -> Row[Any] | None:
 def by_number(connection: Connection, number: int) -> Row[Any] | None:
     """The ticket of that number, as it is, merged or not."""
     return connection.execute(_by_number, {"number": number}).one_or_none()
+
+
+def by_key(connection: Connection, key: int) -> Row[Any] | None:
+    """The ticket of that key, as it is, merged or not."""
+    return connection.execute(_by_key, {"key": key}).one_or_none()
 
 
 def by_ref(connection: Connection, ref: str) -> Row[Any] | None:

@@ -111,9 +111,9 @@ def _recipients(email: ParsedEmail, recipient: str) -> Iterator[str]:
 
 def _own_ids(email: ParsedEmail, signer: Signer) -> Iterator[tuple[str, int]]:
     for ref in answered(email):
-        number = signer.read_message_id(ref.partition("@")[0])
-        if number is not None:
-            yield ref, number
+        key = signer.read_message_id(ref.partition("@")[0])
+        if key is not None:
+            yield ref, key
 
 
 def _tags(subject: str, prefix: str) -> Iterator[int]:

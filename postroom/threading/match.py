@@ -18,6 +18,10 @@ class Index(Protocol):
         """For each known Message-ID the tickets that it points to: (ticket id, `message` or `reference`)."""
         ...
 
+    def by_key(self, key: int) -> tuple[int, str] | None:
+        """The ticket that a token of ours names: its id, and its own reference."""
+        ...
+
     def by_number(self, number: int) -> int | None:
         """The ticket of that number."""
         ...
@@ -37,7 +41,7 @@ class Question:
 
     author: str  # the address that wrote it, lower case; "" is nobody that we can name
     tokens: tuple[ReplyToken, ...]  # of the addresses that it was sent to, good ones only, the best first
-    own_ids: dict[str, int]  # those of its references that we signed -> ticket number
+    own_ids: dict[str, int]  # those of its references that we signed -> ticket key
     tags: tuple[int, ...]  # ticket numbers that its subject names
     subject: str  # normalised
     is_reply: bool  # the subject has a reply prefix

@@ -10,21 +10,26 @@ from postroom.threading.match import Finding, Index, Outcome, Question
 from postroom.threading.tokens import NO_TICKET
 
 MAX_ANSWERED = 150  # Message-IDs of one message that are looked up
+GONE = "belongs to a ticket that is not in this database: it is older than that mail, or another one"
 SUBJECT_DAYS = 14  # how long an unresolved ticket may be silent and still be found by its subject
 
 
 def reply_address(email: ParsedEmail, index: Index, question: Question) -> Finding:
     """Rule 1: it was sent to a signed address of ours. Whoever holds the address may use it."""
+    gone = False
     for token in question.tokens:
         if token.ticket == NO_TICKET:
             continue
-        ticket = index.by_number(token.ticket)
-        evidence = {"ticket": token.ticket, "role": token.role.name.lower(), "agent": token.agent}
+        id_, ref = index.by_key(token.ticket) or (None, None)
+        evidence = {"ticket": ref, "role": token.role.name.lower(), "agent": token.agent}
         if token.expired:
             return _not("reply-address", f"the signed address expired on {token.expires.date()}", **evidence)
-        if ticket is not None:
-            why = f"sent to the signed address of ticket {token.ticket}, given to the {evidence['role']}"
-            return Finding("reply-address", Outcome.HELD, why, evidence, (ticket,), token)
+        if id_ is not None:
+            why = f"sent to the signed address of ticket {ref}, given to the {evidence['role']}"
+            return Finding("reply-address", Outcome.HELD, why, evidence, (id_,), token)
+        gone = True
+    if gone:
+        return _not("reply-address", f"the signed address that it was sent to {GONE}")
     if any(token.ticket == NO_TICKET for token in question.tokens):
         return _not(
             "reply-address", "the signed address that it was sent to is an agent's own and belongs to no ticket"
@@ -35,11 +40,14 @@ def reply_address(email: ParsedEmail, index: Index, question: Question) -> Findi
 def own_message_id(email: ParsedEmail, index: Index, question: Question) -> Finding:
     """Rule 2: it answers a Message-ID that we signed. Whoever received that mail may use it."""
     for ref in answered(email):
-        number = question.own_ids.get(ref)
-        ticket = index.by_number(number) if number is not None else None
-        if ticket is not None:
-            why = f"answers a mail of ours about ticket {number}"
-            return Finding("own-message-id", Outcome.HELD, why, {"messageId": ref, "ticket": number}, (ticket,))
+        key = question.own_ids.get(ref)
+        named = index.by_key(key) if key is not None else None
+        if named is not None:
+            id_, ticket = named
+            why = f"answers a mail of ours about ticket {ticket}"
+            return Finding("own-message-id", Outcome.HELD, why, {"messageId": ref, "ticket": ticket}, (id_,))
+    if question.own_ids:
+        return _not("own-message-id", f"the mail of ours that it answers {GONE}")
     return _not("own-message-id", "it answers no Message-ID that we signed")
 
 
@@ -63,7 +71,12 @@ def shared_ancestor(email: ParsedEmail, index: Index, question: Question) -> Fin
 
 
 def subject_tag(email: ParsedEmail, index: Index, question: Question) -> Finding:
-    """Rule 5: the subject bears the ticket's number, and its author takes part in that ticket."""
+    """Rule 5: the subject bears the ticket's number, and its author takes part in that ticket.
+
+    Not where it answers a mail of ours about a ticket that is gone: its number may be another's by now.
+    """
+    if question.tags and (question.own_ids or any(t.ticket != NO_TICKET and not t.expired for t in question.tokens)):
+        return _not("subject-tag", f"not tried: the mail of ours that it answers {GONE}")
     pointed = [(str(tag), id_) for tag in question.tags if (id_ := index.by_number(tag)) is not None]
     return _authorised("subject-tag", "the subject names the ticket", pointed, index, question, trusted=False)
 

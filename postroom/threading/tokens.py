@@ -21,10 +21,11 @@ from enum import IntEnum
 
 MAC_SIZE = 16  # octets: 128 bits
 DAY = 86_400  # seconds
-LAYOUT = struct.Struct(">BIHI")  # purpose and role, ticket number, day of expiry, agent or nonce
+REPLY = struct.Struct(">B6sH3s")  # purpose and role, ticket key, day of expiry, agent
+MESSAGE = struct.Struct(">B6sI")  # purpose, ticket key, nonce
 DELIVERY = struct.Struct(">BQ")  # purpose, delivery key
 MAX_TOKEN = 64  # characters; longer ones are not decoded
-NO_TICKET = 0  # in an agent's own address, which belongs to no ticket; no ticket has this number
+NO_TICKET = 0  # in an agent's own address, which belongs to no ticket; no ticket has this key
 
 
 class Purpose(IntEnum):
@@ -46,7 +47,7 @@ class Role(IntEnum):
 class ReplyToken:
     """What a signed reply address proves: its holder was given it for this ticket, in this role."""
 
-    ticket: int  # its number; NO_TICKET in an agent's own address
+    ticket: int  # its key; NO_TICKET in an agent's own address
     role: Role
     agent: int | None  # the agent's id, for an agent's token
     expires: datetime
@@ -63,31 +64,33 @@ class Signer:
         self._keys = tuple(keys)
 
     def reply(self, ticket: int, role: Role, expires: datetime, agent: int | None = None) -> str:
-        """A token for an address to reply to; `agent` is the agent's id and belongs to Role.AGENT alone."""
+        """A token for an address to reply to, by the ticket's key; `agent` is the agent's id and belongs to Role.AGENT alone."""
         if (role is Role.AGENT) != (agent is not None):
             raise ValueError("an agent's token names an agent, a customer's none")
-        return self._sign(LAYOUT.pack(Purpose.REPLY << 4 | role, ticket, int(expires.timestamp()) // DAY, agent or 0))
+        day = int(expires.timestamp()) // DAY
+        return self._sign(REPLY.pack(Purpose.REPLY << 4 | role, ticket.to_bytes(6), day, (agent or 0).to_bytes(3)))
 
     def read_reply(self, token: str, now: datetime) -> ReplyToken | None:
         """What a reply token proves, or None for anything that we did not sign as one."""
-        payload = self._verified(token, LAYOUT.size)
+        payload = self._verified(token, REPLY.size)
         if payload is None or payload[0] >> 4 != Purpose.REPLY:
             return None
-        head, ticket, day, agent = LAYOUT.unpack(payload)
+        head, ticket, day, agent = REPLY.unpack(payload)
         role = Role(head & 15)
         expires = datetime.fromtimestamp((day + 1) * DAY, UTC)
-        return ReplyToken(ticket, role, agent if role is Role.AGENT else None, expires, expired=now >= expires)
+        agent_id = int.from_bytes(agent) if role is Role.AGENT else None
+        return ReplyToken(int.from_bytes(ticket), role, agent_id, expires, expired=now >= expires)
 
     def message_id(self, ticket: int, nonce: int) -> str:
-        """The left side of a Message-ID of ours; `nonce` (32 bits) makes it unique within the ticket."""
-        return self._sign(LAYOUT.pack(Purpose.MESSAGE_ID << 4, ticket, 0, nonce))
+        """The left side of a Message-ID of ours, by the ticket's key; `nonce` (32 bits) makes it unique within the ticket."""
+        return self._sign(MESSAGE.pack(Purpose.MESSAGE_ID << 4, ticket.to_bytes(6), nonce))
 
     def read_message_id(self, left: str) -> int | None:
-        """The ticket's number that one of our Message-IDs names, or None for any other Message-ID."""
-        payload = self._verified(left, LAYOUT.size)
+        """The key of the ticket that one of our Message-IDs names, or None for any other Message-ID."""
+        payload = self._verified(left, MESSAGE.size)
         if payload is None or payload[0] != Purpose.MESSAGE_ID << 4:
             return None
-        return int(LAYOUT.unpack(payload)[1])
+        return int.from_bytes(MESSAGE.unpack(payload)[1])
 
     def bounce(self, delivery: int) -> str:
         """A token for the envelope sender of a delivery, by its key (63 bits)."""

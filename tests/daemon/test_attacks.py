@@ -6,7 +6,7 @@ forwarded her that notice, and only what the row is about stands between her and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ from peers.house import ANN, BOB, CONFIG, SUPPORT, answer, open_test_house
 
 from postroom.threading.tokens import Role, Signer
 
-Attempts = Attempt | Sequence[Attempt]
+Attempts = Attempt | Iterable[Attempt]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +178,17 @@ def ends_on_eves_ticket(scene: Scene) -> None:
     assert scene.settled[1].ticket_id == scene.settled[0].ticket_id != scene.ticket
 
 
-def eves_own_token(scene: Scene) -> list[Attempt]:
+def eves_own_token(scene: Scene) -> Iterator[Attempt]:
     """Eve has a ticket of her own, and names Cy's wherever she can."""
-    first = forged(text="My own.")
-    number = scene.desk.ticket(scene.ticket).number + 1
-    own = scene.signer.reply(number, Role.CUSTOMER, scene.reply.date + timedelta(days=9))  # type: ignore[operator]
+    yield Attempt(forged(text="My own."))
+    key = scene.desk.ticket(scene.settled[0].ticket_id).key
+    own = scene.signer.reply(key, Role.CUSTOMER, scene.reply.date + timedelta(days=9))  # type: ignore[operator]
     address = f"support+{own}@example.com"
     second = forged(
         "In-Reply-To: <first@customer.example>", f"References: <{scene.reply.message_id}x> <first@customer.example>",
         subject=f"Re: [{scene.ref}]", to=f"{address}, {SUPPORT}",
     )  # fmt: skip
-    return [Attempt(first), Attempt(second, address)]
+    yield Attempt(second, address)
 
 
 def expired(scene: Scene, sender: str, address: str) -> Attempt:

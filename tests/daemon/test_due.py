@@ -4,6 +4,7 @@ import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from peers.house import ANN, BOB, CONFIG, TestHouse, answer, mail
@@ -335,7 +336,7 @@ def test_two_daemons_do_each_thing_once(kind, tmp_path, request):
                 "waiting_since": now - 1.5 * DAY if status == "pending_customer" else None,
                 "sla_due_at": now - HOUR if number % 4 == 2 else None,
                 "follow_up_at": now - HOUR if number % 4 == 3 else None,
-            })  # fmt: skip
+            }, Random(number))  # fmt: skip
     done: list[int] = []
     begin = threading.Barrier(2)
 

@@ -43,7 +43,7 @@ def split(desk, id_, message):
     with desk.store.write() as connection:
         row = tickets.get(connection, id_)
         found = messages.get(connection, message)
-        return merging.split(connection, desk.house.config.tickets, row, found, "ann", now()).id
+        return merging.split(connection, desk.house.config.tickets, desk.house.random, row, found, "ann", now()).id
 
 
 def state(desk, id_):

@@ -7,7 +7,7 @@ from postroom.threading.tokens import Role, Signer
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 signer = Signer([b"k" * 32])
-LONGEST_MAILBOX = "s" * 19 + "@Example.com"
+LONGEST_MAILBOX = "s" * 18 + "@Example.com"
 
 
 def token_of(address):
@@ -16,10 +16,10 @@ def token_of(address):
 
 def test_a_reply_address_names_its_ticket_and_fits_a_local_part():
     address = addresses.reply_address(
-        signer, LONGEST_MAILBOX, 999_999_999, Role.AGENT, NOW + timedelta(days=365), 2**32 - 1
+        signer, LONGEST_MAILBOX, 2**48 - 1, Role.AGENT, NOW + timedelta(days=365), 2**24 - 1
     )
     read = signer.read_reply(token_of(address), NOW)
-    assert (read.ticket, read.role, read.agent) == (999_999_999, Role.AGENT, 2**32 - 1)
+    assert (read.ticket, read.role, read.agent) == (2**48 - 1, Role.AGENT, 2**24 - 1)
     assert len(address.rpartition("@")[0]) <= addresses.MAX_LOCAL_PART
     assert address.endswith("@example.com")
 

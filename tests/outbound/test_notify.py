@@ -61,11 +61,11 @@ def test_its_addresses_and_its_message_id_are_signed(desk):
     (delivery,) = desk.outbox("confirmation")
     message = desk.mail(delivery)
     reply = desk.signer.read_reply(token(message["Reply-To"].addresses[0].addr_spec), NOON)
-    assert (reply.ticket, reply.role, reply.agent) == (1001, Role.CUSTOMER, None)
+    assert (reply.ticket, reply.role, reply.agent) == (desk.key, Role.CUSTOMER, None)
     assert reply.expires - NOON > timedelta(days=365)
     assert desk.signer.read_bounce(token(delivery.envelope_sender)) == delivery.key
     assert message["Message-ID"] == f"<{delivery.email_message_id}>"
-    assert desk.signer.read_message_id(delivery.email_message_id.partition("@")[0]) == 1001
+    assert desk.signer.read_message_id(delivery.email_message_id.partition("@")[0]) == desk.key
 
 
 def test_its_message_id_leads_back_to_the_ticket(desk):
@@ -220,7 +220,7 @@ def test_all_notices_about_a_ticket_are_one_thread(desk):
     desk.receive(mail(message_id="more@example.org"), ticket=opened.ticket)
     threads = {desk.mail(d)["References"] for d in (*desk.outbox("new_ticket"), *desk.outbox("customer_reply"))}
     assert len(threads) == 1
-    assert desk.signer.read_message_id(threads.pop().strip("<>").partition("@")[0]) == 1001
+    assert desk.signer.read_message_id(threads.pop().strip("<>").partition("@")[0]) == desk.key
 
 
 def test_files_are_named_with_their_size_and_not_attached(desk):
@@ -300,7 +300,7 @@ def test_an_agents_answer_goes_on_in_the_customers_thread(desk):
     assert message["In-Reply-To"] == "<first@example.org>"
     assert message["References"].split() == ["<root@example.org>", "<first@example.org>"]
     reply = desk.signer.read_reply(token(message["Reply-To"].addresses[0].addr_spec), NOON)
-    assert (reply.ticket, reply.role) == (1001, Role.CUSTOMER)
+    assert (reply.ticket, reply.role) == (desk.key, Role.CUSTOMER)
     assert "bob@example.com" not in desk.raw(delivery).decode()
 
 

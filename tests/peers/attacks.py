@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.header import decode_header, make_header
 from typing import Any
@@ -65,7 +65,7 @@ class Scene:
         signer: Signer = self.desk.house.signer
         return signer
 
-    def take(self, attempts: Sequence[Attempt]) -> None:
+    def take(self, attempts: Iterable[Attempt]) -> None:
         """Let the attack happen, mail by mail."""
         self.messages_before = {message.id for message in self.desk.conversation(self.ticket)}
         self.outbox_before = len(self.desk.outbox())

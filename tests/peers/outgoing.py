@@ -89,6 +89,13 @@ class TestDesk:
             rows = connection.execute(select(a.id, a.name, a.title, a.address).where(a.active)).all()
         return {row.address: Agent(*row) for row in rows}
 
+    @property
+    def key(self) -> int:
+        """The key of the one ticket there is."""
+        (ticket,) = self.rows(tables.Ticket)
+        key: int = ticket.key
+        return key
+
     def agent(self, name: str) -> Agent:
         return next(agent for agent in self.agents.values() if agent.name == name)
 
@@ -102,7 +109,7 @@ class TestDesk:
         raw = raw or f"mail {self.received}".encode()
         agents = self.agents
         with self.store.write() as connection:
-            desk = Desk(self.config, Mailboxes(self.config), agents)
+            desk = Desk(self.config, Mailboxes(self.config), agents, self.random)
             accepted = inbound.accept(connection, [inbound.NewInbound(
                 "support", "support@example.com", raw, f"{self.received:064x}", "smtp", sender, self.clock()
             )])  # fmt: skip

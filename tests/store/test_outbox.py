@@ -26,7 +26,7 @@ def store(request, tmp_path):
     upgrade(opened)
     with opened.write() as connection:
         connection.execute(insert(Ticket).values(
-            id=1, number=1001, ref="T-1001", subject="s", normal_subject="s", description="", ticket_type="question", source="email",
+            id=1, number=1001, key=1, ref="T-1001", subject="s", normal_subject="s", description="", ticket_type="question", source="email",
             submitter_name="", submitter_email="", queue="support", requester="ann@example.org", status="open", priority="medium",
             created_at=NOW, updated_at=NOW,
         ))  # fmt: skip

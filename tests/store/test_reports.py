@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
@@ -32,7 +33,7 @@ def ticket(connection, number: int, **values) -> int:
         "requester": "carla@customer.example.org", "queue": "support", "status": "new", "priority": "medium",
         "created_at": AT, "updated_at": AT + timedelta(minutes=number), "email_message_id": f"{number}@example.org",
         **values,
-    })  # fmt: skip
+    }, Random(number))  # fmt: skip
 
 
 def message(connection, ticket_id: int, minutes: int, **values) -> int:

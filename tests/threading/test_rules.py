@@ -6,7 +6,8 @@ import pytest
 
 from postroom.parsers.parsed import Address, ParsedEmail
 from postroom.store import migrate, thread_index, tickets
-from postroom.store.engine import Store
+from postroom.store.engine import Store, insert_one
+from postroom.store.tables import Ticket
 from postroom.store.thread_index import ThreadIndex
 from postroom.threading.find import ask, best_first, find_ticket, read_tokens
 from postroom.threading.match import Outcome
@@ -28,8 +29,8 @@ def connection(tmp_path):
 
 
 def a_ticket(connection, number=1042, requester=CY, subject="printer", status="open", refs=(), named=(), **values):
-    id_ = tickets.add(connection, {
-        "number": number, "ref": f"T-{number}", "subject": subject, "normal_subject": subject, "description": "",
+    id_ = insert_one(connection, Ticket, {
+        "number": number, "key": number, "ref": f"T-{number}", "subject": subject, "normal_subject": subject, "description": "",
         "ticket_type": "question", "source": "email", "submitter_name": "", "submitter_email": requester,
         "queue": "support", "requester": requester, "status": status, "priority": "medium",
         "created_at": NOW, "updated_at": NOW, **values,
@@ -117,7 +118,7 @@ def test_own_message_id_is_found_in_references_newest_first(connection):
     a_ticket(connection, 1041), a_ticket(connection, 1042)
     refs = tuple(f"{signer.message_id(n, 7)}@example.com" for n in (1041, 1042))
     match = search(connection, ParsedEmail(references=("root@customer.example", *refs)))
-    assert match.tried[1].evidence["ticket"] == 1042
+    assert match.tried[1].evidence["ticket"] == "T-1042"
 
 
 def test_a_forged_own_message_id_is_worth_nothing(connection):

@@ -48,6 +48,7 @@ def _tickets() -> None:
         "ticket",
         sa.Column("id", KEY, nullable=False),
         sa.Column("number", KEY, nullable=False),
+        sa.Column("key", KEY, nullable=False),
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("normal_subject", sa.Text(), nullable=False),
@@ -103,6 +104,7 @@ def _tickets() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_ticket"),
         sa.ForeignKeyConstraint(["assigned_to"], ["agent.id"], name="fk_ticket_assigned_to"),
         sa.ForeignKeyConstraint(["merged_into"], ["ticket.id"], name="fk_ticket_merged_into"),
+        sa.UniqueConstraint("key", name="uq_ticket_key"),
         sa.UniqueConstraint("number", name="uq_ticket_number"),
         sa.UniqueConstraint("ref", name="uq_ticket_ref"),
     )
