@@ -16,7 +16,7 @@ from postroom.config_times import check_statuses, check_times, check_zone, clock
 from postroom.errors import ConfigError
 
 REPLY_DAYS_MAX = 36_500  # a token has 16 bits for the day of its expiry
-FIRST_NUMBER_MAX = 2_000_000_000  # and 32 for the ticket
+FIRST_NUMBER_MAX = 900_000_000  # a tag in a subject has nine digits at most
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -74,7 +74,7 @@ def check(config: Config) -> None:
     if config.keys.reply_days > REPLY_DAYS_MAX:
         raise ConfigError(f"keys.reply_days: more than {REPLY_DAYS_MAX} cannot be signed")
     if config.tickets.first_number > FIRST_NUMBER_MAX:
-        raise ConfigError(f"tickets.first_number: more than {FIRST_NUMBER_MAX} cannot be signed")
+        raise ConfigError(f"tickets.first_number: more than {FIRST_NUMBER_MAX} leaves no room")
     for listen in config.smtp.listen:
         split_listen(listen)
     tickets = config.tickets
