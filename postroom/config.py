@@ -12,7 +12,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -102,16 +102,16 @@ def load(path: str | None = None, environ: Mapping[str, str] | None = None) -> C
 
 def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Config:
     """The configuration that a TOML document means; its relative paths begin at `folder`."""
+    if strange := list(_strangers(data)):
+        raise ConfigError(_no_such_keys(strange))
     sections: dict[str, Any] = {}
     for key, value in data.items():
         if key in NAMED_SECTIONS:
             sections[key] = _named(key, value)
         elif key == "rule":
             sections[key] = _rules(value)
-        elif key in SECTIONS:
-            sections[key] = _convert(value, SECTIONS[key], key)
         else:
-            raise ConfigError(f"{shown(key)}: there is no such key")
+            sections[key] = _convert(value, SECTIONS[key], key)
     config = Config(**sections, folder=folder, path=path)
     check(config)
     return config
@@ -125,6 +125,46 @@ SECTIONS: dict[str, type[Section]] = {
 NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox, "status": Status}
 
 S = TypeVar("S", bound=Section)
+
+
+def _strangers(data: dict[str, Any]) -> Iterator[str]:
+    """The path of every key that nobody knows, in the file's order: whoever mends one would meet the next."""
+    for key, value in data.items():
+        if key in NAMED_SECTIONS:
+            for name, table in value.items() if isinstance(value, dict) else ():
+                yield from _strangers_in(table, NAMED_SECTIONS[key], f"{key}.{shown(name)}")
+        elif key == "rule" or key in SECTIONS:
+            yield from _strangers_in(value, Rule if key == "rule" else SECTIONS[key], key)
+        else:
+            yield shown(key)
+
+
+def _strangers_in(value: Any, kind: Any, path: str) -> Iterator[str]:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _strangers_in(item, kind, f"{path}[{number}]")
+    elif isinstance(value, dict) and (section := _section_of(kind)):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(section)}
+        for key, inner in value.items():
+            where = f"{path}.{shown(key)}"
+            if key in fields:
+                yield from _strangers_in(inner, fields[key], where)
+            else:
+                yield where
+
+
+def _section_of(kind: Any) -> type[Section] | None:
+    """The kind of table that a key of this type holds (`Imap | None`, `tuple[Header, ...]`)."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        return kind
+    return next((found for part in get_args(kind) if (found := _section_of(part))), None)
+
+
+def _no_such_keys(paths: list[str]) -> str:
+    others = f", nor {', '.join(paths[1:])}" if paths[1:] else ""
+    is_secret = any(path.endswith(".password") for path in paths)
+    hint = "; a secret is named with password_file or password_env" if is_secret else ""
+    return f"{paths[0]}: there is no such key{others}{hint}"
 
 
 def _named(key: str, value: Any) -> dict[str, Section]:
@@ -149,9 +189,6 @@ def _convert(value: Any, section: type[S], path: str) -> S:
         message, _, inner = str(error).partition(" - at `$")
         inner = inner.rstrip("`")
         where = path + inner
-        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL):
-            hint = "; a secret is named with password_file or password_env" if unknown[1] == "password" else ""
-            raise ConfigError(f"{where}.{shown(unknown[1])}: there is no such key{hint}") from None
         if missing := re.fullmatch(r"Object missing required field `(.*)`", message):
             raise ConfigError(f"{where}.{missing[1]}: is missing") from None
         if message.startswith("Invalid enum value"):

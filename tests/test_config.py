@@ -419,3 +419,10 @@ def test_two_mailboxes_cannot_fetch_from_one_folder():
     }
     with pytest.raises(ConfigError, match=r"^mailbox\.b\.imap: mailbox\.a fetches from this folder already$"):
         parse({"mailbox": mailboxes}, Path("/"))
+
+
+def test_every_unknown_key_is_named_at_once() -> None:
+    words = error_of(
+        "[smtp]\nlistens = []\nmax_size = 1\n[queue.support]\nagent = 1\n[[rule]]\nwhen = {size = {above = 1}}\n[other]"
+    )
+    assert words == ("smtp.listens: there is no such key, nor queue.support.agent, rule[0].when.size.above, other")

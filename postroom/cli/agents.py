@@ -70,7 +70,7 @@ def add(
     from postroom.store.agents import NewAgent
 
     new = NewAgent(name, title or name, _check(settings, name, address, queues), tuple(sorted(set(queues))), "cli")
-    with open_store(settings) as store, store.write() as connection:
+    with open_store(settings, create=True) as store, store.write() as connection:
         for row in agents.everyone(connection):
             if row.address == new.address and row.name != name and row.active:
                 raise UserError(f"{row.address} is agent {row.name}'s already")

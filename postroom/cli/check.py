@@ -115,9 +115,36 @@ def _keys(settings: config.Config) -> str:
 
     path = settings.resolve(settings.keys.file)
     if not path.exists():
+        if _has_tickets(settings):
+            raise ConfigError(
+                f"{path} is gone, and answers to what was sent are recognised by it; restore it from a backup, or, "
+                "where it is lost for good: postroom keys new"
+            )
         return f"will be made: {_folder(path.parent)}"
     load_signer(path, create=False)
     return str(path)
+
+
+def _has_tickets(settings: config.Config) -> bool:
+    """Whether there is a database with tickets in it; not where it cannot be asked, which another check says."""
+    from postroom.cli.opening import database_file
+    from postroom.store import migrate, reports
+    from postroom.store.engine import Store
+
+    file = database_file(settings)
+    if file is not None and not file.exists():
+        return False
+    try:
+        store = Store(settings.store_url())
+        try:
+            if not migrate.is_current(store):
+                return False
+            with store.read() as connection:
+                return reports.has_tickets(connection)
+        finally:
+            store.dispose()
+    except PostroomError:
+        return False
 
 
 def _database(settings: config.Config) -> str:

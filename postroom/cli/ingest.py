@@ -51,7 +51,7 @@ def command(
     sender = sender.strip("<>") if sender is not None else None
     options = Options(mailbox, recipient, sender, quiet, archive)
     mails = find_mails(paths, sys.stdin.buffer, int(settings.smtp.max_size))
-    with open_house(settings) as house, _progress(lambda: count_octets(paths)) as watching:
+    with open_house(settings, create=True) as house, _progress(lambda: count_octets(paths)) as watching:
         summary = ingest(house, mails, options, watching)
     for found in summary.problems:
         print(f"postroom: {output.one_line(found.name)}: {found.problem}", file=sys.stderr)

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agents": ("postroom.cli.agents", "Who answers."),
     "mailboxes": ("postroom.cli.mailboxes", "Where mail comes in."),
     "rules": ("postroom.cli.rules", "The rules that route mail, and what a mail would meet."),
+    "keys": ("postroom.cli.keys", "What signs our reply addresses: make, rotate."),
     "migrate": ("postroom.cli.migrate", "Bring the database to this version's schema."),
     "status": ("postroom.cli.status", "Health: oldest unprocessed mail, outbox, mailboxes, quarantine."),
 }
@@ -62,7 +63,7 @@ def _accept_config(command: click.Command) -> None:
     if all(option.name != "config_path" for option in command.params):
         command.params.append(
             click.Option(
-                ["-c", "--config", "config_path"], type=click.Path(), metavar="FILE", help="The configuration.",
+                ["-c", "--config", "config_path"], type=str, metavar="FILE", help="The configuration.",
                 expose_value=False, is_eager=True, callback=_remember_config,
             )
         )  # fmt: skip
@@ -79,7 +80,7 @@ def _remember_config(ctx: click.Context, _param: click.Parameter, value: str | N
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="postroom")
 @click.option(
-    "-c", "--config", "config_path", type=click.Path(), metavar="FILE",
+    "-c", "--config", "config_path", type=str, metavar="FILE",
     help="The configuration. Without it: $POSTROOM_CONFIG, ./postroom.toml, /etc/postroom/config.toml, the defaults.",
 )  # fmt: skip
 @click.pass_context

@@ -21,7 +21,7 @@ def command(config_path: str | None, as_json: bool) -> None:
     try:
         before = migrate.version(store)
         if not migrate.is_current(store):
-            with store.daemon_lock():
+            with store.daemon_lock("migrate"):
                 migrate.upgrade(store)
     finally:
         store.dispose()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from postroom import config
-from postroom.errors import ConfigError, TryAgainLater
+from postroom.errors import ConfigError, TryAgainLater, UserError
 
 if TYPE_CHECKING:
     from postroom.daemon.house import House
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_store(settings: config.Config) -> Iterator[Store]:
+def open_store(settings: config.Config, create: bool = False) -> Iterator[Store]:
     """The store, with this version's schema and the configuration's agents; closed in the end.
 
     An SQLite store is brought up to date on the way, unless a daemon is at it. ConfigError for a PostgreSQL one
-    that is not.
+    that is not. Where there is none, `create` makes it; else UserError, for the folder may be the wrong one.
     """
     from postroom.store import agents, migrate
     from postroom.store.engine import Store
 
+    if not create:
+        _must_exist(settings)
     store = Store(settings.store_url())
     try:
         if not migrate.is_current(store):
@@ -39,12 +42,27 @@ def open_store(settings: config.Config) -> Iterator[Store]:
 
 
 @contextmanager
-def open_house(settings: config.Config) -> Iterator[House]:
+def open_house(settings: config.Config, create: bool = False) -> Iterator[House]:
     """The store with the desk around it, for commands that change tickets."""
     from postroom.daemon import house
 
-    with open_store(settings), house.open_house(settings) as opened:
+    with open_store(settings, create), house.open_house(settings) as opened:
         yield opened
+
+
+def database_file(settings: config.Config) -> Path | None:
+    """The file of an SQLite store, None for another."""
+    scheme, _, path = settings.store_url().partition(":///")
+    return Path(path.partition("?")[0]) if scheme.startswith("sqlite") and path not in ("", ":memory:") else None
+
+
+def _must_exist(settings: config.Config) -> None:
+    path = database_file(settings)
+    if path is not None and not path.exists():
+        where = f"the configuration is {settings.path}" if settings.path else "no configuration was found here"
+        raise UserError(
+            f"there is no database at {path} ({where}): name another with -c FILE, or begin with: postroom run"
+        )
 
 
 def _bring_up_to_date(store: Store) -> None:
@@ -53,7 +71,7 @@ def _bring_up_to_date(store: Store) -> None:
     if not store.is_sqlite:
         raise ConfigError("store.url: the database has not this version's schema; run: postroom migrate")
     try:
-        with store.daemon_lock():
+        with store.daemon_lock("command"):
             migrate.upgrade(store)
     except ConfigError as error:
         if migrate.is_current(store):  # the daemon that holds the lock was about to do it

@@ -17,9 +17,10 @@ from postroom.daemon.receive import Reception
 from postroom.desk.author import Agent
 from postroom.desk.mailboxes import Mailboxes
 from postroom.desk.tickets import Desk
+from postroom.errors import ConfigError
 from postroom.outbound.notify import Notifier
 from postroom.outbound.templates import Templates
-from postroom.store import tables
+from postroom.store import reports, tables
 from postroom.store.agents import sync_agents
 from postroom.store.engine import Store
 from postroom.store.migrate import upgrade
@@ -66,7 +67,7 @@ def open_house(config: Config) -> Iterator[House]:
             upgrade(store)
         with store.write() as connection:
             sync_agents(connection, config)
-        signer = load_signer(config.resolve(config.keys.file))
+        signer = _signer(config, store)
         overrides = config.resolve(config.templates.folder) if config.templates.folder else None
         templates = Templates(overrides, config.templates.language)
         random = secrets.SystemRandom()
@@ -74,3 +75,17 @@ def open_house(config: Config) -> Iterator[House]:
         yield House(config, store, signer, Mailboxes(config), notifier, templates, random)
     finally:
         store.dispose()
+
+
+def _signer(config: Config, store: Store) -> Signer:
+    """The signer. Keys are made for a new store only: in place of lost ones they would disown every address in the field."""
+    path = config.resolve(config.keys.file)
+    if not path.exists():
+        with store.read() as connection:
+            is_used = reports.has_tickets(connection)
+        if is_used:
+            raise ConfigError(
+                f"keys.file: {path} is gone, and answers to what was sent are recognised by it; restore it from a "
+                "backup, or, where it is lost for good: postroom keys new"
+            )
+    return load_signer(path)

@@ -193,7 +193,7 @@ def _process(house: House, new: Collection[int], progress: Callable[[int], None]
     while look():
         with ExitStack() as held:
             try:
-                held.enter_context(house.store.daemon_lock())
+                held.enter_context(house.store.daemon_lock("ingest"))
             except ConfigError:
                 time.sleep(LOOK_SECONDS)  # the daemon does it; should it end meanwhile, the lock is free
             else:

@@ -33,7 +33,7 @@ from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.outbound.courier import Courier
 from postroom.store import inbound, migrate
-from postroom.store.engine import Store
+from postroom.store.engine import DAEMON, Store, StoreHeld
 
 if TYPE_CHECKING:
     from postroom.daemon.checking import Checker
@@ -80,7 +80,8 @@ async def _open(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
     """The house, for this daemon alone where it must be; waits for a database that does not answer. None: told to stop."""
     store = Store(config.store_url())
     closing.callback(store.dispose)
-    closing.enter_context(store.daemon_lock())
+    if not await _hold(store, closing, stop):
+        return None
     while True:
         try:
             if not store.is_sqlite and not migrate.is_current(store):
@@ -91,12 +92,32 @@ async def _open(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
                     inbound.recover(connection)
         except TemporaryFailure as error:
             log.warning("the store does not answer", error=str(error), retry_in=STORE_RETRY_SECONDS)
+            systemd.starting("waiting for the database")
             if await passed(stop, STORE_RETRY_SECONDS):
                 return None
         else:
             for problem in house.templates.check():
                 log.warning("ours is used in place of a template", template=str(problem.path), why=problem.why)
             return house
+
+
+async def _hold(store: Store, closing: ExitStack, stop: asyncio.Event) -> bool:
+    """Have an SQLite store for ourselves; a command that works on it is waited for, another daemon not (StoreHeld)."""
+    said = ""
+    while True:
+        try:
+            closing.enter_context(store.daemon_lock(DAEMON))
+        except StoreHeld as held:
+            if held.is_by_daemon:
+                raise
+            if said != held.process:
+                log.warning("waiting for the store", holder=held.who, process=held.process)
+                said = held.process
+            systemd.starting(f"waiting for {held.who} (process {held.process}) to be done with the store")
+        else:
+            return True
+        if await passed(stop, STORE_RETRY_SECONDS):
+            return False
 
 
 class Daemon:

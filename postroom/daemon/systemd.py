@@ -6,6 +6,13 @@ import os
 import socket
 from contextlib import suppress
 
+START_MORE = 60  # seconds that a start which waits for something may take from now on
+
+
+def starting(status: str) -> None:
+    """We are starting still, and wait for what `status` says: no reason to be killed."""
+    notify(f"STATUS={status}\nEXTEND_TIMEOUT_USEC={START_MORE * 1_000_000}")
+
 
 def notify(state: str) -> None:
     """Send `READY=1` or the like to `$NOTIFY_SOCKET`."""

@@ -26,6 +26,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
 
+DAEMON = "daemon"  # who holds a store for good
+HOLDER_MAX = 100  # octets that the lock file's words take
 BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
 UNUSABLE = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY")  # waiting mends none of them
 WAL_AUTOCHECKPOINT = 4000  # pages of 4 KiB
@@ -90,8 +92,11 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
-    def daemon_lock(self) -> Iterator[None]:
-        """Hold an SQLite store for one daemon; ConfigError where another holds it. Nothing on PostgreSQL."""
+    def daemon_lock(self, who: str = "command") -> Iterator[None]:
+        """Hold an SQLite store for one daemon, or for a command that works as one; `who` says which.
+
+        Raises StoreHeld where another process holds it. Nothing on PostgreSQL.
+        """
         if self.path is None:
             yield
             return
@@ -100,15 +105,31 @@ class Store:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ConfigError(
-                    f"store.url: another daemon (process {os.read(lock, 20).decode() or '?'}) uses {self.path}; "
-                    "an SQLite store serves one daemon, PostgreSQL any number"
-                ) from None
+                raise StoreHeld(self.path, *_holder(os.pread(lock, HOLDER_MAX, 0))) from None
             os.truncate(lock, 0)
-            os.write(lock, str(os.getpid()).encode())
+            os.write(lock, f"{os.getpid()} {who}".encode())
             yield
+            os.truncate(lock, 0)
         finally:
             os.close(lock)
+
+
+class StoreHeld(ConfigError):
+    """Another process works on the SQLite store: a daemon, which stays, or a command, which ends."""
+
+    def __init__(self, path: Path, process: str, who: str) -> None:
+        super().__init__(
+            f"store.url: another {who} (process {process}) uses {path}; "
+            "an SQLite store serves one daemon, PostgreSQL any number"
+        )
+        self.process, self.who = process, who
+        self.is_by_daemon = who == DAEMON
+
+
+def _holder(written: bytes) -> tuple[str, str]:
+    """Process and name of who holds the lock; whoever has only just taken it has not written them yet."""
+    process, _, who = written.decode("utf-8", "replace").partition(" ")
+    return process or "?", who or "command"
 
 
 def insert(connection: Connection, table: type[DeclarativeBase]) -> Any:

@@ -167,3 +167,8 @@ def _whole(connection: Connection, tickets: Sequence[Row[Any]]) -> list[WholeTic
 
 def _of(files: dict[int, list[Row[Any]]], messages: Sequence[Row[Any]]) -> dict[int, list[Row[Any]]]:
     return {message.id: files[message.id] for message in messages if message.id in files}
+
+
+def has_tickets(connection: Connection) -> bool:
+    """Whether there is any ticket."""
+    return connection.execute(select(Ticket.id).limit(1)).first() is not None

@@ -25,6 +25,13 @@ def desk(taken_in, tmp_path):
 
 
 @pytest.fixture
-def empty_desk(tmp_path):
-    """A desk that nobody has written to."""
+def bare_desk(tmp_path):
+    """A configuration, and no database yet."""
     return Desk(tmp_path / "desk")
+
+
+@pytest.fixture
+def empty_desk(bare_desk):
+    """A desk that nobody has written to."""
+    assert bare_desk("migrate").status == 0
+    return bare_desk

@@ -19,11 +19,11 @@ def findings(ran) -> dict[str, tuple[bool, str]]:
     return {one["check"]: (one["ok"], one["detail"]) for one in map(json.loads, ran.out.splitlines())}
 
 
-def test_all_is_well_on_a_new_desk_and_nothing_is_made(empty_desk):
-    ran = empty_desk("check")
+def test_all_is_well_on_a_new_desk_and_nothing_is_made(bare_desk):
+    ran = bare_desk("check")
     assert (ran.status, ran.err) == (0, "")
     assert all(line.startswith("ok") for line in ran.out.splitlines())
-    assert not (empty_desk.folder / "var").exists()
+    assert not (bare_desk.folder / "var").exists()
 
 
 def test_a_database_in_use_is_well(desk):
@@ -81,10 +81,10 @@ def test_status_says_how_things_stand(desk):
     assert "3 processed" in desk("status").out
 
 
-def test_migrate_brings_the_schema_and_says_so_once(empty_desk):
-    assert empty_desk("migrate").out == f"the schema is now {migrate.HEAD}\n"
-    assert empty_desk("migrate").out == f"the schema is {migrate.HEAD} already\n"
-    assert empty_desk("migrate", "--json").objects == [{"from": migrate.HEAD, "to": migrate.HEAD, "changed": False}]
+def test_migrate_brings_the_schema_and_says_so_once(bare_desk):
+    assert bare_desk("migrate").out == f"the schema is now {migrate.HEAD}\n"
+    assert bare_desk("migrate").out == f"the schema is {migrate.HEAD} already\n"
+    assert bare_desk("migrate", "--json").objects == [{"from": migrate.HEAD, "to": migrate.HEAD, "changed": False}]
 
 
 def test_a_postgresql_that_was_not_migrated_says_what_to_run(tmp_path, postgresql_url):

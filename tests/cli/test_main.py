@@ -44,7 +44,7 @@ def test_every_command_of_the_interface_is_there():
         *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain"]),
         *(f"outbox {verb}" for verb in ["list", "show", "retry", "cancel"]),
         *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), "mailboxes list",
-        "rules list", "rules test",
+        "rules list", "rules test", "keys new", "keys rotate",
     }  # fmt: skip
 
 
@@ -72,6 +72,7 @@ def test_the_configuration_is_found_in_the_environment(desk, monkeypatch):
 def test_without_a_configuration_everything_is_in_var(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("POSTROOM_CONFIG", raising=False)
+    assert call("migrate").status == 0
     assert call("mailboxes", "list", "--json").objects[0]["address"] == "support@localhost"
     assert (tmp_path / "var" / "postroom.db").exists()
 
@@ -110,9 +111,9 @@ def test_a_database_that_is_locked_is_75_and_one_line(desk):
     assert (ran.status, ran.err.startswith("postroom: "), ran.err.count("\n")) == (75, True, 1), ran.err
 
 
-def test_a_file_that_is_no_database_is_named_without_a_traceback(empty_desk):
-    empty_desk.write("var/postroom.db", b"this is no database\n" * 100)
-    ran = empty_desk("tickets", "list")
+def test_a_file_that_is_no_database_is_named_without_a_traceback(bare_desk):
+    bare_desk.write("var/postroom.db", b"this is no database\n" * 100)
+    ran = bare_desk("tickets", "list")
     assert ran.status in (1, 75, 78)
     assert ran.err.count("\n") == 1
     assert "not a database" in ran.err
@@ -156,3 +157,39 @@ def test_help_names_every_command_without_importing_one():
     assert ran.returncode == 0, ran.stderr
     assert all(name in ran.stdout for name in COMMANDS)
     assert isinstance(postroom, LazyGroup)
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["tickets", "list"], ["inbound", "list"], ["outbox", "list"]])
+def test_a_command_that_reads_makes_no_database_in_the_wrong_folder(bare_desk, arguments):
+    ran = bare_desk(*arguments)
+    assert (ran.status, ran.err.count("\n"), "there is no database at" in ran.err) == (1, 1, True), ran.err
+    assert not (bare_desk.folder / "var").exists()
+
+
+def test_a_configuration_that_cannot_be_read_is_78_wherever_it_is_named(tmp_path):
+    assert call("-c", str(tmp_path), "status").status == 78
+    assert call("status", "-c", str(tmp_path / "none.toml")).status == 78
+    assert call("-c", str(tmp_path / "none.toml"), "check").status == 78
+
+
+def test_lost_signing_keys_are_missed_before_new_ones_disown_what_was_sent(desk):
+    keys = desk.folder / "var" / "signing-keys"
+    keys.unlink()
+    for command in (["tickets", "note", "T-1001", "x"], ["run"]):
+        ran = desk(*command)
+        assert (ran.status, "is gone" in ran.err, "postroom keys new" in ran.err) == (78, True, True), ran.err
+    assert not keys.exists()
+    assert (desk("check").status, desk("check").out.count("failed")) == (78, 1)
+    assert desk("keys", "new").status == 0
+    assert desk("tickets", "note", "T-1001", "x").status == 0
+
+
+def test_keys_are_rotated_and_the_older_one_is_still_recognised(desk):
+    keys = desk.folder / "var" / "signing-keys"
+    [old] = keys.read_text().split()
+    assert desk("keys", "new").status == 1
+    assert desk("keys", "rotate", "--json").objects == [{"file": str(keys), "olderKeys": 1}]
+    assert keys.read_text().split()[1:] == [old]
+    assert keys.stat().st_mode & 0o077 == 0
+    assert desk("keys", "new", "--replace").status == 0
+    assert old not in keys.read_text()

@@ -18,7 +18,9 @@ SENDER = ("--sender", "carla@customer.example.org")
 
 
 def desk_of(folder):
-    return Desk(folder / "desk", CONFIG + RULES)
+    desk = Desk(folder / "desk", CONFIG + RULES)
+    assert desk("migrate").status == 0
+    return desk
 
 
 def test_rules_are_listed_in_their_order(tmp_path):

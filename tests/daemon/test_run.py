@@ -176,6 +176,18 @@ def test_a_second_daemon_on_the_same_file_exits_78_and_names_the_first(start_dae
     assert output.count("\n") == 1
 
 
+def test_an_ingest_that_holds_the_store_is_waited_for(start_daemon: Start) -> None:
+    daemon = start_daemon(CONFIG)
+    daemon.stop()
+    store = Store(f"sqlite:///{daemon.folder}/var/postroom.db")
+    with store.daemon_lock("ingest"):
+        daemon.start(wait=False)
+        assert "holder=ingest" in daemon.wait_for_log("waiting for the store")
+        assert daemon.exit_status is None
+    store.dispose()
+    daemon.wait_for_log("ready")
+
+
 def test_the_lock_of_a_daemon_that_was_killed_holds_nobody_up(start_daemon: Start) -> None:
     daemon = start_daemon(CONFIG)
     daemon.kill()
