@@ -215,7 +215,7 @@ class Courier:
     def _renew_now(self, connection: Connection) -> None:
         now = self._clock()
         if ids := list(self._in_flight):
-            outbox.renew(connection, self._worker, ids, now + LEASE)
+            outbox.renew(connection, self._worker, ids, now, LEASE)
         if not self._store.is_sqlite:
             outbox.recover(connection, now, alone=False)
 

@@ -2,6 +2,7 @@
 
     pending → sending → sent
                       → retry → sending …
+                      → pending (given back: put off until `next_attempt_at`, no attempt counted)
                       → failed
     pending, retry → cancelled; suppressed never was on its way
 
@@ -16,11 +17,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, text, update
 
-from postroom.store import thread_index, tickets
+from postroom.store import leases, rates, thread_index, tickets
 from postroom.store.engine import insert, insert_new
-from postroom.store.tables import Delivery, Event, RawMail, ThreadRef
+from postroom.store.rates import Rate
+from postroom.store.tables import AGAIN, NEW, Delivery, Event, RawMail, ThreadRef
 
 IN_DOUBT = "in doubt after a crash: automatic mail is not sent twice"
 WAITING = ("pending", "retry")
@@ -111,35 +113,41 @@ def _enqueued(m: NewDelivery) -> dict[str, Any]:
     }
 
 
-def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int) -> list[Claimed]:
+def claim(
+    connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int, allowed: Sequence[Rate] = ()
+) -> list[Claimed]:
     """Take up to `limit` deliveries that are due, with their bytes; the caller commits before sending.
 
     Half of the room is for those whose time to be tried again has come. Of the new ones people's mail comes before
     automatic mail, and the oldest first. Of mails whose bytes are more than CLAIM_SIZE_MAX in all, the first ones.
+    Those over what is `allowed` are put off until their turn comes, with that as their reason.
     """
-    query = select(Delivery.id, RawMail.size).join(RawMail, RawMail.digest == Delivery.digest)
-    query = query.with_for_update(skip_locked=True, of=Delivery)
-    again = query.where(Delivery.state == "retry", Delivery.next_attempt_at <= now).order_by(Delivery.next_attempt_at)
-    new = query.where(Delivery.state == "pending").order_by(Delivery.automatic, Delivery.id)
+    d = Delivery
+    query = select(d.id, d.recipient, RawMail.size).join(RawMail, RawMail.digest == d.digest)
+    query = query.with_for_update(skip_locked=True, of=d)
+    again = query.where(text(AGAIN), text("state || '' IN ('pending', 'retry')"), d.next_attempt_at <= now).order_by(
+        d.next_attempt_at
+    )
+    new = query.where(text(NEW)).order_by(d.automatic, d.id)
     due = list(connection.execute(again.limit(limit)))
     fresh = list(connection.execute(new.limit(limit)))
     half = max((limit + 1) // 2, limit - len(fresh))
-    ids: list[int] = []
+    taken: list[Any] = []
     room = CLAIM_SIZE_MAX
-    for id_, size in [*due[:half], *fresh][:limit]:
-        room -= size
-        if ids and room < 0:
+    for row in [*due[:half], *fresh][:limit]:
+        room -= row.size
+        if taken and room < 0:
             break
-        ids.append(id_)
+        taken.append(row)
+    ids = [row.id for row in (rates.within(connection, taken, allowed, now) if allowed else taken)]
     if not ids:
         return []
     connection.execute(
-        update(Delivery).where(Delivery.id.in_(ids)).values(
-            state="sending", attempts=Delivery.attempts + 1, claimed_by=worker, claimed_until=now + lease,
-            in_doubt_at=None, next_attempt_at=None,
+        update(d).where(d.id.in_(ids)).values(
+            state="sending", attempts=d.attempts + 1, claimed_by=worker,
+            claimed_until=leases.until(connection, now, lease), in_doubt_at=None, next_attempt_at=None,
         )
     )  # fmt: skip
-    d = Delivery
     loaded: Any = (
         select(d.id, d.key, d.ticket_id, d.purpose, d.automatic, d.mailbox, d.recipient, d.envelope_sender,
                d.email_message_id, d.attempts, d.created_at, RawMail.content)
@@ -157,11 +165,11 @@ def mark_in_doubt(connection: Connection, worker: str, ids: Sequence[int], now: 
     return set(marked.scalars())
 
 
-def renew(connection: Connection, worker: str, ids: Sequence[int], until: datetime) -> None:
-    """Hold the lease on these for longer."""
+def renew(connection: Connection, worker: str, ids: Sequence[int], now: datetime, lease: timedelta) -> None:
+    """Hold the lease on these for longer: from now on."""
     connection.execute(
         update(Delivery).where(Delivery.id.in_(ids), Delivery.state == "sending", Delivery.claimed_by == worker)
-        .values(claimed_until=until)
+        .values(claimed_until=leases.until(connection, now, lease))
     )  # fmt: skip
 
 
@@ -219,7 +227,7 @@ def recover(connection: Connection, now: datetime, alone: bool) -> tuple[int, in
     """
     dead = Delivery.state == "sending"
     if not alone:
-        dead = and_(dead, Delivery.claimed_until < now)
+        dead = and_(dead, Delivery.claimed_until < leases.now(connection, now))
     unknown = and_(Delivery.in_doubt_at.is_not(None), Delivery.automatic)
     freed = connection.execute(
         update(Delivery).where(dead).values(
@@ -283,14 +291,21 @@ def get(connection: Connection, id_: int) -> Row[Any] | None:
 
 
 def find(
-    connection: Connection, state: str | None = None, ticket_id: int | None = None, limit: int | None = None
-) -> Sequence[Row[Any]]:
-    """Rows of deliveries, newest first, without their bytes."""
+    connection: Connection, state: str | None = None, ticket_id: int | None = None, limit: int | None = None, *,
+    recipient: str | None = None, since: datetime | None = None,
+) -> Sequence[Row[Any]]:  # fmt: skip
+    """Rows of deliveries, newest first, without their bytes; `recipient` is an address, or `@domain` for all of one."""
     query = select(Delivery.__table__).order_by(Delivery.id.desc())
     if state:
         query = query.where(Delivery.state == state)
     if ticket_id is not None:
         query = query.where(Delivery.ticket_id == ticket_id)
+    if recipient and recipient.startswith("@"):
+        query = query.where(func.lower(Delivery.recipient).endswith(recipient.lower(), autoescape=True))
+    elif recipient:
+        query = query.where(func.lower(Delivery.recipient) == recipient.lower())
+    if since is not None:
+        query = query.where(Delivery.created_at >= since)
     return connection.execute(query.limit(limit) if limit else query).all()
 
 

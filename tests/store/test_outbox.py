@@ -48,9 +48,9 @@ def put(store, *deliveries):
         outbox.enqueue(connection, deliveries)
 
 
-def claim(store, worker="w", now=NOW, limit=10):
+def claim(store, worker="w", now=NOW, limit=10, lease=LEASE):
     with store.write() as connection:
-        return outbox.claim(connection, worker, now, LEASE, limit)
+        return outbox.claim(connection, worker, now, lease, limit)
 
 
 def settle(store, *outcomes, worker="w", now=NOW):
@@ -176,24 +176,36 @@ def test_a_failure_is_noted_on_the_ticket(store):
 
 def test_a_worker_that_lost_its_lease_settles_nothing(store):
     put(store, delivery(1))
-    (claimed,) = claim(store, "slow")
-    late = NOW + LEASE + timedelta(seconds=1)
+    (claimed,) = claim(store, "slow", lease=-LEASE)
     with store.write() as connection:
-        assert outbox.recover(connection, late, alone=False) == (1, 0)
-    assert len(claim(store, "quick", late)) == 1
-    assert settle(store, Outcome(claimed.id, "sent"), worker="slow", now=late) == []
+        assert outbox.recover(connection, NOW, alone=False) == (1, 0)
+    assert len(claim(store, "quick")) == 1
+    assert settle(store, Outcome(claimed.id, "sent"), worker="slow") == []
     with store.write() as connection:
-        assert outbox.mark_in_doubt(connection, "slow", [claimed.id], late) == set()
-        assert outbox.mark_in_doubt(connection, "quick", [claimed.id], late) == {claimed.id}
+        assert outbox.mark_in_doubt(connection, "slow", [claimed.id], NOW) == set()
+        assert outbox.mark_in_doubt(connection, "quick", [claimed.id], NOW) == {claimed.id}
 
 
 def test_a_renewed_lease_holds(store):
     put(store, delivery(1))
-    (claimed,) = claim(store)
-    late = NOW + LEASE + timedelta(seconds=1)
+    (claimed,) = claim(store, lease=-LEASE)
     with store.write() as connection:
-        outbox.renew(connection, "w", [claimed.id], late + LEASE)
-        assert outbox.recover(connection, late, alone=False) == (0, 0)
+        outbox.renew(connection, "w", [claimed.id], NOW, LEASE)
+        assert outbox.recover(connection, NOW, alone=False) == (0, 0)
+
+
+def test_a_daemon_whose_clock_is_wrong_takes_over_nothing_that_another_still_sends(postgresql_url):
+    store = Store(postgresql_url)
+    upgrade(store)
+    put(store, delivery(1, ticket_id=None))
+    try:
+        assert len(claim(store, "right")) == 1
+        with store.write() as connection:
+            assert outbox.recover(connection, NOW + timedelta(days=9999), alone=False) == (0, 0)
+            outbox.renew(connection, "right", [1], NOW - timedelta(days=9999), LEASE)
+            assert outbox.recover(connection, NOW, alone=False) == (0, 0)
+    finally:
+        store.dispose()
 
 
 def test_after_a_crash_in_doubt_people_are_written_to_again_and_machines_are_not(store):

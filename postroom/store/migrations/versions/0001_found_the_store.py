@@ -11,6 +11,8 @@ down_revision = None
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts only INTEGER PRIMARY KEY by itself
 TIME = sa.DateTime(timezone=True)
+NEW = "state || '' = 'pending' AND next_attempt_at IS NULL"
+AGAIN = "next_attempt_at IS NOT NULL"
 JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
@@ -200,6 +202,8 @@ def _mail() -> None:
     )
     op.create_index("ix_inbound_email_digest", "inbound_email", ["digest"])
     op.create_index("ix_inbound_email_state_id", "inbound_email", ["state", "id"])
+    _index_some("ix_inbound_email_new", "inbound_email", "id", NEW)
+    _index_some("ix_inbound_email_again", "inbound_email", "next_attempt_at", AGAIN)
     op.create_index("ix_inbound_email_ticket_id", "inbound_email", ["ticket_id"])
     op.create_table(
         "imap_message",
@@ -288,17 +292,28 @@ def _mail() -> None:
         sa.UniqueConstraint("key", name="uq_delivery_key"),
     )
     op.create_index("ix_delivery_email_message_id", "delivery", ["email_message_id"])
-    op.create_index("ix_delivery_state_next_attempt_at", "delivery", ["state", "next_attempt_at"])
-    op.create_index("ix_delivery_state_automatic_id", "delivery", ["state", "automatic", "id"])
+    op.create_index("ix_delivery_state_id", "delivery", ["state", "id"])
+    _index_some("ix_delivery_new", "delivery", "automatic, id", NEW)
+    _index_some("ix_delivery_again", "delivery", "next_attempt_at", AGAIN)
     op.create_index("ix_delivery_ticket_id", "delivery", ["ticket_id"])
 
 
-def _index_some(name: str, table: str, column: str, which: str) -> None:
+def _index_some(name: str, table: str, columns: str, which: str) -> None:
     """An index of those rows alone."""
-    op.create_index(name, table, [column], sqlite_where=sa.text(which), postgresql_where=sa.text(which))
+    some = sa.text(which)
+    op.create_index(name, table, columns.split(", "), sqlite_where=some, postgresql_where=some)
 
 
 def _rest() -> None:
+    op.create_table(
+        "smarthost_state",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("failing_since", TIME, nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("next_probe_at", TIME, nullable=True),
+        sa.Column("last_success_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_smarthost_state"),
+    )
     op.create_table(
         "mailbox_state",
         sa.Column("mailbox", sa.Text(), nullable=False),
