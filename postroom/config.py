@@ -24,6 +24,7 @@ from postroom.config_keys import (
     Answers,
     Authentication,
     Config,
+    Dkim,
     Imap,
     Keys,
     Log,
@@ -51,6 +52,7 @@ __all__ = [
     "Answers",
     "Authentication",
     "Config",
+    "Dkim",
     "Imap",
     "Keys",
     "Log",
@@ -70,6 +72,7 @@ __all__ = [
     "check_address",
     "load",
     "parse",
+    "read_private_file",
     "read_secret",
     "split_listen",
     "split_resolver",
@@ -122,7 +125,13 @@ SECTIONS: dict[str, type[Section]] = {
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
     "block": Block, "reports": Reports, "retention": Retention,
 }  # fmt: skip
-NAMED_SECTIONS: dict[str, type[Section]] = {"queue": Queue, "agent": Agent, "mailbox": Mailbox, "status": Status}
+NAMED_SECTIONS: dict[str, type[Section]] = {
+    "queue": Queue,
+    "agent": Agent,
+    "mailbox": Mailbox,
+    "status": Status,
+    "dkim": Dkim,
+}
 
 S = TypeVar("S", bound=Section)
 
@@ -234,10 +243,19 @@ def read_secret(config: Config, path: str, peer: Imap | SmartHost, environ: Mapp
         return secret
     if not peer.password_file:
         return ""
-    key = f"{path}.password_file"
-    credential = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / peer.password_file
-    from_systemd = not Path(peer.password_file).is_absolute() and credential.is_file()
-    file = credential if from_systemd else config.resolve(peer.password_file)
+    return read_private_file(config, f"{path}.password_file", peer.password_file, environ)
+
+
+def read_private_file(config: Config, key: str, name: str, environ: Mapping[str, str] | None = None) -> str:
+    """The text of the private file `name`, which the configuration names at `key`, without line ends around it.
+
+    A relative one is looked for in systemd's `$CREDENTIALS_DIRECTORY` first. ConfigError where it is missing,
+    empty, or a file that others than its owner can read.
+    """
+    environ = os.environ if environ is None else environ
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / name
+    from_systemd = not Path(name).is_absolute() and credential.is_file()
+    file = credential if from_systemd else config.resolve(name)
     try:
         if not from_systemd and file.stat().st_mode & 0o077:
             raise ConfigError(f"{key}: others can read {file}; run: chmod 600 {file}")

@@ -17,6 +17,8 @@ from postroom.errors import ConfigError
 
 REPLY_DAYS_MAX = 36_500  # a token has 16 bits for the day of its expiry
 FIRST_NUMBER_MAX = 900_000_000  # a tag in a subject has nine digits at most
+HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
+HOST_MAX = 170  # characters: selector, "_domainkey" and domain together have to fit a name (RFC 1035 §2.3.4)
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -52,6 +54,7 @@ def check(config: Config) -> None:
             if folder in watched:
                 raise ConfigError(f"{path}.imap: mailbox.{watched[folder]} fetches from this folder already")
             watched[folder] = name
+    _check_dkim(config)
     agents: dict[str, str] = {}
     for name, who in config.agent.items():
         key = check_address(who.address, f"agent.{name}.address")
@@ -111,6 +114,18 @@ def check_address(address: str, path: str) -> str:
             f"{path}: {local!r} is longer than {LOCAL_PART_MAX} characters; signed addresses need the room"
         )
     return address.lower()
+
+
+def _check_dkim(config: Config) -> None:
+    records: dict[str, str] = {}
+    for name, key in config.dkim.items():
+        for what, host in (("domain", key.domain), ("selector", key.selector)):
+            if not HOST.fullmatch(host) or len(host) > HOST_MAX:
+                raise ConfigError(f"dkim.{name}.{what}: {shown(host)} is no name such as example.com or postroom")
+        record = f"{key.selector}._domainkey.{key.domain}".lower()
+        if record in records:
+            raise ConfigError(f"dkim.{name}.selector: dkim.{records[record]} is published there; each key has its own")
+        records[record] = name
 
 
 def _check_imap(imap: Imap, path: str) -> None:

@@ -201,6 +201,14 @@ class Retention(Section, frozen=True, kw_only=True):
     closed_ticket_days: float = 0
 
 
+class Dkim(Section, frozen=True, kw_only=True):
+    """`[dkim.NAME]`: a key that signs what goes out from a domain."""
+
+    domain: str
+    selector: str
+    key_file: str
+
+
 class Keys(Section, frozen=True, kw_only=True):
     """`[keys]`: what signs our reply addresses and Message-IDs."""
 
@@ -236,6 +244,7 @@ class Config(Section, frozen=True, kw_only=True):
     queue: dict[str, Queue] = msgspec.field(default_factory=lambda: {"support": Queue()})
     agent: dict[str, Agent] = msgspec.field(default_factory=dict)
     status: dict[str, Status] = msgspec.field(default_factory=dict)
+    dkim: dict[str, Dkim] = msgspec.field(default_factory=dict)
     mailbox: dict[str, Mailbox] = msgspec.field(
         default_factory=lambda: {"support": Mailbox(address="support@localhost", queue="support")}
     )

@@ -348,6 +348,7 @@ TABLE_LINE = re.compile(r"#?\[([a-z_.]+)\]")
 NO_DEFAULT = {
     ("agent", "ann", "address"), ("mailbox", "support", "imap", "host"), ("mailbox", "support", "imap", "user"),
     ("mailbox", "support", "imap", "password_file"), ("status", "on_hold", "phase"),
+    ("dkim", "main", "domain"), ("dkim", "main", "selector"), ("dkim", "main", "key_file"),
 }  # fmt: skip
 
 
@@ -372,7 +373,7 @@ def test_the_example_with_every_line_on_shows_every_key_with_its_default() -> No
     wanted = {(section,): kind for section, kind in config.SECTIONS.items()}
     wanted |= {("outgoing", "smtp"): SmartHost, ("queue", "support"): config.Queue, ("agent", "ann"): config.Agent}
     wanted |= {("mailbox", "support"): config.Mailbox, ("mailbox", "support", "imap"): Imap}
-    wanted |= {("status", "on_hold"): config.Status}
+    wanted |= {("status", "on_hold"): config.Status, ("dkim", "main"): config.Dkim}
     expected: dict[tuple[str, ...], Any] = {}
     for path, kind in wanted.items():
         for field in msgspec.structs.fields(kind):

@@ -66,6 +66,8 @@ def check(settings: config.Config) -> Iterator[Finding]:
         ]
         for probe in probes:
             yield probe.result()
+    for name in settings.dkim:
+        yield _checked(f"dkim.{name}", lambda name=name: _dkim(settings, name))  # type: ignore[misc]
     if settings.outgoing.courier == "smtp":
         yield _checked("outgoing.smtp", lambda: _smarthost(settings))
     else:
@@ -244,6 +246,12 @@ def _smarthost(settings: config.Config) -> str:
     except TemporaryFailure as error:
         raise UserError(str(error)) from error
     return f"{server} takes our mail" + (f" from {peer.user}" if peer.user else "") + f" (security: {peer.security})"
+
+
+def _dkim(settings: config.Config, name: str) -> str:
+    from postroom.cli.dkim import check_key
+
+    return check_key(settings, name)
 
 
 def _folder(folder: Path) -> str:

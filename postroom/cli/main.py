@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "outbox": ("postroom.cli.outbox", "Mail going out."),
     "agents": ("postroom.cli.agents", "Who answers."),
     "mailboxes": ("postroom.cli.mailboxes", "Where mail comes in."),
+    "dkim": ("postroom.cli.dkim", "The keys that sign what goes out, and the DNS records to publish."),
     "rules": ("postroom.cli.rules", "The rules that route mail, and what a mail would meet."),
     "keys": ("postroom.cli.keys", "What signs our reply addresses: make, rotate."),
     "migrate": ("postroom.cli.migrate", "Bring the database to this version's schema."),

@@ -87,6 +87,7 @@ async def _open(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
             if not store.is_sqlite and not migrate.is_current(store):
                 raise ConfigError("store.url: the database has another version's schema; run: postroom migrate")
             house = closing.enter_context(open_house(config))
+            house.notifier.read_keys()
             if store.is_sqlite:  # what was claimed, a daemon that is dead had claimed
                 with store.write() as connection:
                     inbound.recover(connection)

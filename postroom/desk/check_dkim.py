@@ -1,6 +1,6 @@
-"""Which signatures does a mail bear, and which of them hold? DKIM (RFC 6376), verified by dkimpy.
+"""Which signatures does a mail bear, and which of them hold? DKIM (RFC 6376, RFC 8463), verified by dkimpy.
 
-A signature counts only where it can prove something: SHA-256 and RSA of 1,024 bits or more (RFC 8301), the whole body
+A signature counts only where it can prove something: SHA-256 and RSA of 1,024 bits or more (RFC 8301), or Ed25519, the whole body
 (no `l=`, behind which anybody can add words), the one From that we read, and a key that is meant for mail and is not
 in testing. `find_signatures` is cheap and bounded. `verify` works on the whole message and on keys that strangers
 publish: it belongs in a worker, with limits on time and memory.
@@ -22,6 +22,8 @@ KEY_BITS = range(1024, 8193)
 EXPONENT_MAX = 1 << 32
 HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*")
 HOST_MAX = 253
+ED25519_OCTETS = 32  # of a public key, without any wrapping (RFC 8463 §4)
+ALGORITHMS = {"rsa-sha256": "rsa", "ed25519-sha256": "ed25519"}  # a=, and the key's k=
 NO_KEY = "there is no key"
 
 
@@ -33,6 +35,7 @@ class Signature:
     domain: str  # d=, lower case
     selector: str
     identity: str  # the domain of i=, lower case; the same as d= where there is none
+    algorithm: str = "rsa-sha256"  # a=
 
     @property
     def key_name(self) -> str:
@@ -68,8 +71,8 @@ def _values(header: bytes) -> list[bytes]:
 
 
 def _read(index: int, value: bytes, now: float) -> Signature | None:
-    tags = _tags(value.decode("ascii", "replace")) if len(value) <= SIGNATURE_MAX else None
-    if tags is None or tags.get("v") != "1" or tags.get("a") != "rsa-sha256" or "l" in tags:
+    tags = read_tags(value.decode("ascii", "replace")) if len(value) <= SIGNATURE_MAX else None
+    if tags is None or tags.get("v") != "1" or tags.get("a") not in ALGORITHMS or "l" in tags:
         return None
     signed = [name.strip().lower() for name in tags.get("h", "").split(":")]
     expires = tags.get("x", "")
@@ -81,10 +84,10 @@ def _read(index: int, value: bytes, now: float) -> Signature | None:
         return None
     if "." not in domain or (identity != domain and not identity.endswith("." + domain)):
         return None
-    return Signature(index, domain, selector, identity)
+    return Signature(index, domain, selector, identity, tags["a"])
 
 
-def _tags(text: str) -> dict[str, str] | None:
+def read_tags(text: str) -> dict[str, str] | None:
     """A tag list (RFC 6376 §3.2); None where it is broken or names a tag twice."""
     tags: dict[str, str] = {}
     for part in text.split(";"):
@@ -145,8 +148,8 @@ def wrong_key(record: str, signature: Signature) -> str | None:
     """Why a key record (RFC 6376 §3.6.1) cannot be used for this signature; None where it can."""
     if not record or len(record) > RECORD_MAX or not record.isascii():
         return NO_KEY
-    tags = _tags(record)
-    if tags is None or tags.get("v", "DKIM1") != "DKIM1" or tags.get("k", "rsa") != "rsa":
+    tags = read_tags(record)
+    if tags is None or tags.get("v", "DKIM1") != "DKIM1" or tags.get("k", "rsa") != ALGORITHMS[signature.algorithm]:
         return "the key record is broken, or of another kind"
     flags, services, hashes = (
         [one.strip() for one in tags.get(name, default).split(":")]
@@ -158,7 +161,18 @@ def wrong_key(record: str, signature: Signature) -> str | None:
         return "the key is not for subdomains (t=s)"
     if not {"*", "email"} & set(services) or "sha256" not in hashes:
         return "the key is for something else"
-    return _wrong_numbers(tags.get("p", ""))
+    written = tags.get("p", "")
+    return _wrong_numbers(written) if signature.algorithm == "rsa-sha256" else _wrong_octets(written)
+
+
+def _wrong_octets(written: str) -> str | None:
+    if not written:
+        return "the key was revoked"
+    try:
+        octets = base64.b64decode("".join(written.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return "the key is broken"
+    return None if len(octets) == ED25519_OCTETS else "the key is broken"
 
 
 def _wrong_numbers(written: str) -> str | None:

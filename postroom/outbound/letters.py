@@ -12,6 +12,7 @@ from postroom.config import Config
 from postroom.outbound import addresses
 from postroom.outbound.compose import File, Mail, compose, content_of, digest_of
 from postroom.outbound.policy import LOOP_MARK
+from postroom.outbound.signing import Signing
 from postroom.outbound.templates import Templates
 from postroom.outbound.wording import queue_title
 from postroom.parsers.parsed import Address
@@ -47,6 +48,7 @@ class Letters:
         self._config, self._signer, self._templates = config, signer, templates
         self._clock, self._random = clock, random
         self._expire = timedelta(days=config.keys.reply_days)
+        self.signing = Signing(config)
 
     def sender_of(self, case: Any) -> Sender:
         """The mailbox that a ticket's mail goes out from: its own, or one of its queue, where that is gone."""
@@ -126,7 +128,7 @@ class Letters:
         )  # fmt: skip
 
     def _freeze(self, case: Any, purpose: str, about: int | None, sender: Sender, mail: Mail) -> NewDelivery:
-        raw, key = compose(mail), self._key()
+        raw, key = self.signing.signed(compose(mail), sender.address, mail.date), self._key()
         return NewDelivery(
             key=key, ticket_id=case.id, message_id=about, purpose=purpose, automatic=bool(mail.marks),
             mailbox=sender.mailbox, recipient=mail.to[0].address, subject=mail.subject, created_at=mail.date,

@@ -53,6 +53,10 @@ class Notifier:
         letters = Letters(config, signer, templates, clock, random)
         self._post = Post(config, letters, Mailboxes(config), Limits(config.answers, clock), clock)
 
+    def read_keys(self) -> None:
+        """Read the keys that sign what goes out now, not at the first mail. Raises ConfigError."""
+        self._post.letters.signing.keys()
+
     def enqueue(self, connection: Connection, happened: Happened) -> list[Line]:
         """Write the deliveries that `happened` calls for; the lines of the decision."""
         mails, lines = self.prepare(connection, happened)

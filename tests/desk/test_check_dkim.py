@@ -1,4 +1,5 @@
 import re
+from base64 import b64encode
 
 import pytest
 from peers.house import mail
@@ -130,3 +131,24 @@ def test_a_broken_header_proves_nothing(raw):
 def test_unsigned_fields_may_change_and_signed_ones_may_not():
     raw = sign(mail(Reply_To="cy@customer.example"), D, signed=(*SIGNED, b"reply-to"))
     assert outcome(raw.replace(b"Reply-To: cy@", b"Reply-To: di@")) != ("pass",)
+
+
+def test_an_ed25519_signature_holds_too():
+    import dkim
+    import nacl.signing
+
+    secret = nacl.signing.SigningKey.generate()
+    public = b64encode(bytes(secret.verify_key)).decode()
+    plain = mail()
+    message = dkim.DKIM(plain, signature_algorithm=b"ed25519-sha256")
+    raw = message.sign(b"s", D.encode(), b64encode(bytes(secret)), include_headers=SIGNED) + plain
+    record = f"v=DKIM1; k=ed25519; p={public}"
+    assert outcome(raw, record) == ("pass",)
+    assert outcome(raw.replace(b"It burns.", b"It sinks."), record)[0] != "pass"
+    assert outcome(raw, record.replace("k=ed25519", "k=rsa")) == ("the key record is broken, or of another kind",)
+    assert outcome(raw, key_record()) == ("the key record is broken, or of another kind",)
+    assert outcome(raw, "v=DKIM1; k=ed25519; p=") == ("the key was revoked",)
+    assert outcome(raw, f"v=DKIM1; k=ed25519; p={public[4:]}") == ("the key is broken",)
+    assert outcome(raw, "v=DKIM1; k=ed25519; p=*") == ("the key is broken",)
+    other = b64encode(bytes(nacl.signing.SigningKey.generate().verify_key)).decode()
+    assert outcome(raw, f"v=DKIM1; k=ed25519; p={other}")[0] != "pass"
