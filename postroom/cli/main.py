@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dkim": ("postroom.cli.dkim", "The keys that sign what goes out, and the DNS records to publish."),
     "rules": ("postroom.cli.rules", "The rules that route mail, and what a mail would meet."),
     "keys": ("postroom.cli.keys", "What signs our reply addresses: make, rotate."),
+    "report": ("postroom.cli.report", "How the desk did in a month."),
     "migrate": ("postroom.cli.migrate", "Bring the database to this version's schema."),
     "status": ("postroom.cli.status", "Health: oldest unprocessed mail, outbox, mailboxes, quarantine."),
 }

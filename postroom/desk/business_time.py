@@ -6,6 +6,7 @@ on which the clocks change is as long as it is.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -44,6 +45,21 @@ class Calendar:
             passed += min(end, last) - begin
         return passed.total_seconds()
 
+    def stopwatch(self, first: datetime, last: datetime) -> Stopwatch:
+        """What measures many stretches between these moments, each at once."""
+        begins: list[datetime] = []
+        ends: list[datetime] = []
+        passed: list[float] = []
+        total = 0.0
+        for begin, end in self._open(first):
+            if begin >= last:
+                break
+            begins.append(begin)
+            ends.append(end)
+            passed.append(total)
+            total += (end - begin).total_seconds()
+        return Stopwatch(self, first, last, begins, ends, passed)
+
     def _open(self, since: datetime) -> Iterator[tuple[datetime, datetime]]:
         """The stretches of working time from `since` on, in UTC."""
         day, since = since.astimezone(self.zone).date(), since.astimezone(UTC)
@@ -67,6 +83,30 @@ class Calendar:
         if minutes == MINUTES_OF_A_DAY:
             day, minutes = day + DAY, 0
         return datetime.combine(day, time(minutes // 60, minutes % 60), self.zone).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """A calendar's working time, added up beforehand."""
+
+    calendar: Calendar
+    first: datetime
+    last: datetime
+    begins: Sequence[datetime]
+    ends: Sequence[datetime]
+    passed: Sequence[float]  # seconds until each begin
+
+    def between(self, first: datetime, last: datetime) -> float:
+        """As `Calendar.between`."""
+        if first < self.first or last > self.last:
+            return self.calendar.between(first, last)
+        return max(self._until(last) - self._until(first), 0.0)
+
+    def _until(self, moment: datetime) -> float:
+        number = bisect_right(self.begins, moment) - 1
+        if number < 0:
+            return 0.0
+        return self.passed[number] + (min(moment, self.ends[number]) - self.begins[number]).total_seconds()
 
 
 @cache

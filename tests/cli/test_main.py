@@ -44,7 +44,7 @@ def test_every_command_of_the_interface_is_there():
         *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain"]),
         *(f"outbox {verb}" for verb in ["list", "show", "retry", "cancel"]),
         *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), "mailboxes list",
-        "rules list", "rules test", "keys new", "keys rotate",
+        "rules list", "rules test", "keys new", "keys rotate", "report monthly",
     }  # fmt: skip
 
 

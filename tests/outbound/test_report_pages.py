@@ -1,0 +1,62 @@
+"""The report on a month as people get it: no formula in it, no HTML of a name's, and a picture that is one."""
+
+import csv
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from postroom import config as settings
+from postroom.desk.performance import Figures, Month, days_of
+from postroom.outbound import chart
+from postroom.outbound.report_pages import WORDS, Pages, harmless
+
+ZONE = settings.parse({}, Path()).reports.time_zone
+
+
+def pages(agent: str = "ann", language: str = "en") -> Pages:
+    from zoneinfo import ZoneInfo
+
+    config = settings.parse({"templates": {"language": language}}, Path())
+    days = days_of("2026-10", ZoneInfo(ZONE))
+    figures = Figures(opened=3, resolved=2, closed=1, first_responses=[3600.0, 7200.0], sla_kept=1, ratings=[4])
+    return Pages(config, Month("2026-10", days[0], days[-1], figures, {"support": figures}, {agent: figures}, [1], [2]))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=x"])
+def test_no_name_is_a_formula(name):
+    rows = list(csv.reader(io.StringIO(pages(name).csv().decode("utf-8-sig"), newline="")))
+    assert [row[2] for row in rows if row[1] == "agent"] == ["'" + name]
+    assert harmless("ann") == "ann"
+
+
+def test_no_name_is_html():
+    html = pages("<script>alert(1)</script>").html('x" onerror="alert(1)')
+    assert "<script" not in html
+    assert 'onerror="' not in html
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_report_says_all_of_it_in_each_language(language):
+    report = pages(language=language)
+    words = WORDS[language]
+    for text in (report.text(), report.html("cid:chart")):
+        assert words["opened"] in text
+        assert words["firstResponseHoursMedian"] in text
+        assert "1.5" in text
+        assert "2026-10" in text
+    assert set(WORDS["de"]) == set(WORDS["en"])
+
+
+def test_the_chart_is_a_picture_with_a_bar_for_each_number():
+    png = chart.bars([0, 5, 10], [0, 0, 10])
+    width, height = struct.unpack(">II", png[16:24])
+    at = png.index(b"IDAT") + 4
+    rows = zlib.decompress(png[at : at + struct.unpack(">I", png[at - 8 : at - 4])[0]])
+    assert len(rows) == height * (1 + 3 * width)
+    blue, orange = (rows.count(bytes(colour)) for colour in chart.COLOURS)
+    assert blue > orange > 0
+    assert chart.bars([], [])[:4] == b"\x89PNG"
+    assert len(chart.bars([10**9] * 31, [0] * 31)) < 20_000
