@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from postroom import config
-from postroom.cli import output
+from postroom.cli import inbound_json, output, quarantine
 from postroom.cli.opening import open_store
-from postroom.errors import UserError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row
 
 STATES = ("pending", "processing", "processed", "duplicate", "quarantined")
 LIST_LIMIT = 100  # rows of a table; JSON has them all
@@ -53,10 +49,10 @@ def list_(config_path: str | None, state: str | None, limit: int | None, as_json
 
     with open_store(config.load(config_path)) as store, store.read() as connection:
         rows = inbound.find(connection, state, limit or (None if as_json else LIST_LIMIT))
-        refs = _refs(connection, rows)
+        refs = inbound_json.refs_of(connection, rows)
     if as_json:
         for row in rows:
-            output.print_json(as_object(row, refs))
+            output.print_json(inbound_json.as_object(row, refs))
         return
     output.print_table(
         ("ID>", "RECEIVED", "MAILBOX", "FROM~", "STATE", "TICKET", "REASON"),
@@ -85,10 +81,10 @@ def list_(config_path: str | None, state: str | None, limit: int | None, as_json
 def show(config_path: str | None, id_: int, as_json: bool) -> None:
     """Show one mail's envelope, state and reason."""
     with open_store(config.load(config_path)) as store, store.read() as connection:
-        row = _row(connection, id_)
-        refs = _refs(connection, [row])
+        row = inbound_json.find(connection, id_)
+        refs = inbound_json.refs_of(connection, [row])
     if as_json:
-        output.print_json(as_object(row, refs))
+        output.print_json(inbound_json.as_object(row, refs))
         return
     click.echo(click.style(f"Mail {row.id}: {row.state}", bold=True))
     facts = (
@@ -112,30 +108,10 @@ def raw(config_path: str | None, id_: int) -> None:
     from postroom.store import inbound
 
     with open_store(config.load(config_path)) as store, store.read() as connection:
-        _row(connection, id_)
+        inbound_json.find(connection, id_)
         content = inbound.raw(connection, id_)
     sys.stdout.buffer.write(content or b"")
     sys.stdout.buffer.flush()
-
-
-@command.command("retry")
-@click.argument("id_", metavar="ID", type=int)
-@click.option("--json", "as_json", is_flag=True, help="Print the mail as it is now, one object.")
-@click.pass_obj
-def retry(config_path: str | None, id_: int, as_json: bool) -> None:
-    """Put a quarantined mail back to the start of its way; the daemon takes it up."""
-    from postroom.store import inbound
-
-    with open_store(config.load(config_path)) as store, store.write() as connection:
-        state = _row(connection, id_).state
-        if not inbound.retry(connection, id_):
-            raise UserError(f"mail {id_} is {state}; only what is quarantined can be tried again")
-        row = _row(connection, id_)
-        refs = _refs(connection, [row])
-    if as_json:
-        output.print_json(as_object(row, refs))
-    else:
-        click.echo(f"mail {id_} will be tried again")
 
 
 @command.command("explain")
@@ -147,15 +123,15 @@ def explain(config_path: str | None, id_: int, as_json: bool) -> None:
     from postroom.store import reports
 
     with open_store(config.load(config_path)) as store, store.read() as connection:
-        row = _row(connection, id_)
-        refs = _refs(connection, [row])
+        row = inbound_json.find(connection, id_)
+        refs = inbound_json.refs_of(connection, [row])
         moves = reports.moves(connection, row.ticket_id, row.message_id) if row.ticket_id in refs else []
     if as_json:
         steps = [
             {"at": output.utc(m.at), "event": m.event, "from": m.from_ref, "to": m.to_ref, "actor": m.actor, "why": m.why}
             for m in moves
         ]  # fmt: skip
-        output.print_json({**as_object(row, refs), "decision": row.decision or [], "moves": steps})
+        output.print_json({**inbound_json.as_object(row, refs), "decision": row.decision or [], "moves": steps})
         return
     ticket = f", {refs[row.ticket_id]}" if row.ticket_id in refs else ""
     ticket += f", now on {moves[-1].to_ref}" if moves else ""
@@ -201,28 +177,5 @@ def _evidence(value: Any) -> str:
     return output.shown(value)
 
 
-def as_object(row: Row[Any], refs: dict[int, str]) -> dict[str, Any]:
-    """One mail as JSON."""
-    r = row
-    return {
-        "id": r.id, "state": r.state, "reason": r.reason, "mailbox": r.mailbox, "recipient": r.recipient,
-        "sender": r.sender, "receivedAt": output.utc(r.received_at), "processedAt": output.utc(r.processed_at),
-        "source": r.source, "peer": r.peer, "size": r.size, "sha256": r.digest, "ticket": refs.get(r.ticket_id),
-        "messageRow": r.message_id, "duplicateOf": r.duplicate_of, "attempts": r.attempts, "failures": r.failures,
-        "nextAttemptAt": output.utc(r.next_attempt_at), "archive": r.archive, "quiet": r.quiet,
-    }  # fmt: skip
-
-
-def _row(connection: Connection, id_: int) -> Row[Any]:
-    from postroom.store import inbound
-
-    row = inbound.get(connection, id_)
-    if row is None:
-        raise UserError(f"there is no mail {id_}; `postroom inbound list` shows those there are")
-    return row
-
-
-def _refs(connection: Connection, rows: Any) -> dict[int, str]:
-    from postroom.store import reports
-
-    return reports.refs(connection, {row.ticket_id for row in rows if row.ticket_id is not None})
+for action in quarantine.ACTIONS:
+    command.add_command(action)

@@ -17,6 +17,7 @@ from postroom.parsers.bodies import TNEF, Bodies
 from postroom.parsers.parsed import Attachment
 
 FILENAME_LENGTH = 255  # characters
+WHOLE = "*"  # a part that is all of the mail, as it came
 INSIDE = "!"  # between the path of a part and the number of a file inside it
 
 _UNSHOWABLE = re.compile(
@@ -80,6 +81,8 @@ def list_attachments(tree: mime.Tree, bodies: Bodies) -> tuple[Attachment, ...]:
 
 def read_part(raw: bytes, part: str) -> bytes:
     """The octets of an attachment, by its `part`; of an attached message all of it. Raises KeyError where there is none."""
+    if part == WHOLE:
+        return raw
     path, inside, number = part.partition(INSIDE)
     found = next((candidate for candidate in mime.read_tree(raw).root.walk() if candidate.path == path), None)
     if found is None:

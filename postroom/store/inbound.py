@@ -67,7 +67,7 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
     twice, also by two daemons at once, is one row.
     """
     raws = {d.digest: {"digest": d.digest, "size": len(d.raw), "content": d.raw} for d in deliveries}
-    connection.execute(insert_new(connection, RawMail), list(raws.values()))
+    stored = connection.execute(insert_new(connection, RawMail), list(raws.values())).rowcount
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for d in deliveries:
         rows.setdefault(_key(d), {
@@ -79,6 +79,8 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
     columns = (InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
     taken = connection.execute(statement.returning(*columns), list(rows.values()))
     new = {(mailbox, recipient, digest): id_ for id_, mailbox, recipient, digest in taken}
+    if stored != len(raws):  # some bytes were known, and may have been erased since
+        _restore(connection, {d.digest: d.raw for d in deliveries if _key(d) in new})
     known = _ids(connection, [key for key in rows if key not in new])
     answers, fresh = [], set(new)
     for d in deliveries:
@@ -86,6 +88,13 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
         answers.append(Accepted(new.get(key) or known[key], is_new=key in fresh))
         fresh.discard(key)  # the same delivery twice in one batch is new once
     return answers
+
+
+def _restore(connection: Connection, contents: dict[str, bytes]) -> None:
+    """Put erased bytes back that have come anew, for another recipient. The same delivery would have stayed erased."""
+    for digest, content in contents.items():
+        erased = (RawMail.digest == digest, func.length(RawMail.content) == 0)
+        connection.execute(update(RawMail).where(*erased).values(content=content))
 
 
 def _key(d: NewInbound) -> tuple[str, str, str]:
@@ -202,14 +211,32 @@ def quarantine(connection: Connection, id_: int, reason: str, now: datetime) -> 
     )  # fmt: skip
 
 
+_ANEW: dict[str, Any] = {
+    "state": "pending", "attempts": 0, "failures": 0, "outcome": None, "reason": None, "next_attempt_at": None,
+    "processed_at": None,
+}  # fmt: skip
+
+
 def retry(connection: Connection, id_: int) -> bool:
     """Put a quarantined delivery back to the start of its way; False where it is not in quarantine."""
     result = connection.execute(
-        update(InboundEmail).where(InboundEmail.id == id_, InboundEmail.state == "quarantined").values(
-            state="pending", attempts=0, failures=0, outcome=None, reason=None, next_attempt_at=None, processed_at=None
-        )
-    )  # fmt: skip
+        update(InboundEmail).where(InboundEmail.id == id_, InboundEmail.state == "quarantined").values(**_ANEW)
+    )
     return bool(result.rowcount)
+
+
+def retry_all(connection: Connection) -> int:
+    """Put everything in quarantine back to the start of its way; how many that were."""
+    result = connection.execute(update(InboundEmail).where(InboundEmail.state == "quarantined").values(**_ANEW))
+    return result.rowcount
+
+
+def quarantined(connection: Connection, since: datetime | None = None, limit: int | None = None) -> Sequence[Row[Any]]:
+    """What waits in quarantine, oldest first, without bytes; `since`: only what was put there after that."""
+    query = select(InboundEmail.__table__).where(InboundEmail.state == "quarantined").order_by(InboundEmail.id)
+    if since is not None:
+        query = query.where(InboundEmail.processed_at > since)
+    return connection.execute(query.limit(limit) if limit else query).all()
 
 
 def recover(connection: Connection) -> int:

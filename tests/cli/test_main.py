@@ -41,7 +41,7 @@ def test_every_command_of_the_interface_is_there():
     assert words == {
         "run", "demo", "check", "ingest", "parse", "migrate", "status", "dkim record",
         *(f"tickets {verb}" for verb in ["list", "show", "export", "assign", "status", "note", "reply", "merge", "unmerge", "split", "tag", "follow-up"]),
-        *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain"]),
+        *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain", "quarantine", "release", "delete"]),
         *(f"outbox {verb}" for verb in ["list", "show", "retry", "cancel"]),
         *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), "mailboxes list",
         "rules list", "rules test", "keys new", "keys rotate", "report monthly",
