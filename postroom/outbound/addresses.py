@@ -46,13 +46,14 @@ def domain_of(address: str) -> str:
 def is_sendable(address: str) -> bool:
     """Whether mail can be sent to that addr-spec as it stands.
 
-    Narrower than RFC 5322 §3.4.1: no quoted local part, no comment, no domain literal. Those are met in
-    attacks, hardly ever in mail.
+    Narrower than RFC 5322 §3.4.1: no quoted local part, no comment, no domain literal, nothing that begins an
+    encoded word (some programs decode it). Those are met in attacks, hardly ever in mail.
     """
     local, at, domain = address.rpartition("@")
     return bool(
         at
         and LOCAL_PART.fullmatch(local)
+        and "=?" not in local
         and DOMAIN.fullmatch(domain)
         and len(local.encode()) <= MAX_LOCAL_PART
         and len(domain.encode()) <= MAX_DOMAIN

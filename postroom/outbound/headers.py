@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote
 
 from postroom.outbound.addresses import as_written, is_message_id
@@ -35,7 +35,7 @@ def one_line(text: str) -> str:
 
 def unstructured(name: str, value: str) -> str:
     """A field of free text, such as Subject (RFC 5322 §2.2.1, RFC 2047)."""
-    text = one_line(value)[:MAX_VALUE]
+    text = one_line(value)[:MAX_VALUE].rstrip()
     if PRINTABLE.fullmatch(text) and "=?" not in text:
         if len(name) + 2 + len(text) <= FOLD_AT:
             return f"{name}: {text}"
@@ -77,8 +77,8 @@ def bounded_references(ids: Sequence[str]) -> tuple[str, ...]:
 
 def parameter(name: str, value: str) -> str:
     """`;` and a parameter on lines of its own; what is not ASCII, or long, as RFC 2231 has it."""
-    text = one_line(value)[:MAX_FILENAME] or "file"
-    if PRINTABLE.fullmatch(text) and len(text) <= MAX_QUOTED:
+    text = one_line(value)[:MAX_FILENAME].rstrip() or "file"
+    if PRINTABLE.fullmatch(text) and len(text) <= MAX_QUOTED and "=?" not in text:
         return f';\r\n {name}="{_escape(text)}"'
     octets = quote(text, safe="!#$&+^_`{|}~.-")
     if len(octets) <= MAX_QUOTED:
@@ -90,7 +90,7 @@ def parameter(name: str, value: str) -> str:
 
 def _address(person: Address, room: int) -> str:
     spec = as_written(person.address)
-    name = one_line(person.name)[:MAX_VALUE]
+    name = one_line(person.name)[:MAX_VALUE].rstrip()
     if not name:
         return spec
     if ATOMS.fullmatch(name) and "=?" not in name and len(name) <= MAX_QUOTED:
@@ -124,19 +124,37 @@ def _encoded_words(text: str, first_room: int) -> list[str]:
     plain = len(Q_SAFE.findall(text)) + text.count(" ")
     as_q = plain + 3 * (len(octets) - plain) <= len(octets) * 4 // 3 + 4
     room = max(min(first_room, MAX_ENCODED_WORD), 24) - len("=?utf-8?q??=")
-    words, word, used = [], "", 0
+    return list(_q_words(text, room) if as_q else _b_words(text, room))
+
+
+def _q_words(text: str, room: int) -> Iterator[str]:
+    word, used = "", 0
     for character in text:
-        piece, size = _q(character) if as_q else (character, len(character.encode()))
-        fits = used + size <= (room if as_q else room // 4 * 3)
-        if not fits:
-            words.append(word)
+        piece, size = _q(character)
+        if used + size > room:
+            yield f"=?utf-8?q?{word}?="
             word, used, room = "", 0, MAX_ENCODED_WORD - len("=?utf-8?q??=")
         word += piece
         used += size
-    words.append(word)
-    if as_q:
-        return [f"=?utf-8?q?{word}?=" for word in words]
-    return [f"=?utf-8?b?{b64encode(word.encode()).decode()}?=" for word in words]
+    yield f"=?utf-8?q?{word}?="
+
+
+def _b_words(text: str, room: int) -> Iterator[str]:
+    """Words in base64; none but the last is padded: GMime takes padding for the end of all that follows."""
+    at = 0
+    while at < len(text):
+        end, good, size = at, at, 0
+        while end < len(text) and (size := size + len(text[end].encode())) <= room // 4 * 3:
+            end += 1
+            good = good if size % 3 else end
+        if end == len(text):
+            good = end
+        if good == at:  # no whole triplets from here on: a character in the other encoding shifts them
+            good = at + 1
+            yield f"=?utf-8?q?{_q(text[at])[0]}?="
+        else:
+            yield f"=?utf-8?b?{b64encode(text[at:good].encode()).decode()}?="
+        at, room = good, MAX_ENCODED_WORD - len("=?utf-8?b??=")
 
 
 def _q(character: str) -> tuple[str, int]:

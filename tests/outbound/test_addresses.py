@@ -57,6 +57,7 @@ def test_ordinary_addresses_can_be_written_to(address):
         "", "ann", "@example.org", "ann@", "a b@example.org", "a@b@example.org", "a,b@example.org", "a@example.org,b@example.org", "<a@example.org>",
         '"a b"@example.org', "a@[127.0.0.1]", "a@-example.org", "a@example..org", "a\r\nb@example.org", "a@example.org\nRCPT TO:<b>",
         "a\0@example.org", "x" * 65 + "@example.org", "a@" + "b" * 64 + ".org", "a@" + "b." * 130 + "org", "a\u202eb@example.org", "a:b@example.org",
+        "=?utf-8?q?a=40b?=@example.org",
     ],
 )  # fmt: skip
 def test_what_could_be_read_in_two_ways_is_not_written_to(address):

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,32 @@ def notmuch_threads(maildir: Path) -> list[list[str]]:
         show = [program, "show", "--format=json", "--body=false", "--entire-thread=true", "*"]
         shown = json.loads(subprocess.run(show, check=True, capture_output=True, env=env).stdout)
     return [list(_ids(thread)) for thread in shown]
+
+
+def notmuch_headers(maildir: Path, mails: Sequence[bytes]) -> dict[str, dict[str, str]]:
+    """The decoded headers that notmuch shows of each mail, by Message-ID; the mails are put into `maildir`."""
+    program = need("notmuch", "notmuch")
+    for part in ("cur", "new", "tmp"):
+        (maildir / part).mkdir(parents=True, exist_ok=True)
+    for number, raw in enumerate(mails):
+        (maildir / "new" / f"{number}.mail").write_bytes(raw)
+    with tempfile.TemporaryDirectory(prefix="notmuch.") as folder:
+        config = Path(folder) / "config"
+        config.write_text(f"[database]\npath={maildir.absolute()}\n[user]\nname=x\nprimary_email=x@example.com\n")
+        env = {**os.environ, "NOTMUCH_CONFIG": str(config), "HOME": folder}
+        subprocess.run([program, "new", "--quiet"], check=True, capture_output=True, env=env)
+        show = [program, "show", "--format=json", "--body=false", "--entire-thread=false", "*"]
+        shown = json.loads(subprocess.run(show, check=True, capture_output=True, env=env).stdout)
+    return {message["id"]: message["headers"] for message in _messages(shown)}
+
+
+def _messages(shown: Any) -> Iterator[dict[str, Any]]:
+    """Every message in the nested lists that notmuch shows."""
+    if isinstance(shown, dict):
+        yield shown
+    elif shown is not None:
+        for inner in shown:
+            yield from _messages(inner)
 
 
 def _ids(forest: list[Any]) -> Iterator[str]:
