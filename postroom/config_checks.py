@@ -167,6 +167,7 @@ ZERO_IS_FINE = {
     "retention.sent_days",
     "retention.quarantined_days",
     "retention.closed_ticket_days",
+    "answers.hold_bounces",
 }
 
 

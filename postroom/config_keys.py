@@ -145,6 +145,7 @@ class Notify(Section, frozen=True, kw_only=True):
     assignment: bool = True
     customer_reply: bool = True
     undeliverable: bool = True
+    held: bool = True
     reminder: bool = True
     escalation: bool = True
     follow_up: bool = True
@@ -157,6 +158,8 @@ class Answers(Section, frozen=True, kw_only=True):
     per_sender_day: int = 10
     per_domain_hour: int = 30
     all_hour: int = 500
+    hold_bounces: int = 3  # 0 never holds
+    hold_days: float = 30
 
 
 class Templates(Section, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inbound": ("postroom.cli.inbound", "Mail received, and what became of it."),
     "outbox": ("postroom.cli.outbox", "Mail going out."),
     "agents": ("postroom.cli.agents", "Who answers."),
+    "addresses": ("postroom.cli.addresses", "To whom nothing goes by itself any more, and why."),
     "mailboxes": ("postroom.cli.mailboxes", "Where mail comes in."),
     "dkim": ("postroom.cli.dkim", "The keys that sign what goes out, and the DNS records to publish."),
     "rules": ("postroom.cli.rules", "The rules that route mail, and what a mail would meet."),

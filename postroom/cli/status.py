@@ -25,7 +25,7 @@ def command(config_path: str | None, as_json: bool) -> None:
     settings = config.load(config_path)
     now = datetime.now(UTC)
     with open_store(settings) as store:
-        state = _state(store, now)
+        state = _state(store, settings.answers.all_hour, now)
     state["mailboxes"] = [
         {key: row[key] for key in ("name", "address", "lastSuccessAt", "failingSince", "lastError")}
         | {"comesBy": "imap" if row["imap"] else "smtp"}
@@ -34,19 +34,23 @@ def command(config_path: str | None, as_json: bool) -> None:
     output.print_json(state) if as_json else _print(state)
 
 
-def _state(store: Store, now: datetime) -> dict[str, Any]:
-    from postroom.store import imap, inbound, outbox
+def _state(store: Store, answers_most: int, now: datetime) -> dict[str, Any]:
+    from postroom.outbound.policy import BREAKER
+    from postroom.store import correspondents, counters, imap, inbound, outbox
 
     with store.read() as connection:
         received, oldest = inbound.count_by_state(connection), inbound.oldest_pending(connection)
         outgoing, oldest_out = outbox.count_by_state(connection), outbox.oldest_waiting(connection)
         refused = len(imap.refused(connection))
+        answered, held = counters.count(connection, BREAKER, counters.HOUR, now), len(correspondents.held(connection))
     return {
         "oldestUnprocessedAt": output.utc(oldest), "oldestUnprocessedSeconds": _seconds(oldest, now),
         "inbound": received, "quarantined": received.get("quarantined", 0), "leftOnServers": refused,
         "outbox": outgoing, "outboxDepth": sum(outgoing.get(name, 0) for name in WAITING),
         "oldestOutgoingAt": output.utc(oldest_out), "oldestOutgoingSeconds": _seconds(oldest_out, now),
-        "database": store.engine.name, "at": output.utc(now),
+        "answersThisHour": min(answered, answers_most), "breakerOpen": answered > answers_most,
+        "breakerClosesAt": output.utc(counters.window_of(now, counters.HOUR) + counters.HOUR) if answered > answers_most else None,
+        "heldAddresses": held, "database": store.engine.name, "at": output.utc(now),
     }  # fmt: skip
 
 
@@ -64,6 +68,13 @@ def _print(state: dict[str, Any]) -> None:
     waits = f"{state['outboxDepth']} to send, the oldest for {output.duration(oldest_out or 0)}"
     output.field("Outbox", waits if state["outboxDepth"] else "nothing waits")
     output.field("Sent", _counts(state["outbox"]))
+    if state["breakerOpen"]:
+        output.field(
+            "Breaker",
+            f"open: {state['answersThisHour']} answers in this hour are the limit; it closes at {state['breakerClosesAt']}",
+        )
+    if state["heldAddresses"]:
+        output.field("Held", f"{state['heldAddresses']} addresses: see them with `postroom addresses list`")
     if state["leftOnServers"]:
         output.field("Refused", f"{state['leftOnServers']} left on their IMAP servers")
     click.echo()

@@ -38,6 +38,7 @@ class Page:
     merged_from: Sequence[str]
     links: Sequence[tuple[str, str, str]]  # ref, kind, reason
     participants: Sequence[Any]
+    held: str  # since when, and why nothing goes to the requester by itself; "" where nothing holds it
 
     def as_json(self) -> dict[str, Any]:
         """The object of the export, and what is shown beside it."""
@@ -45,7 +46,7 @@ class Page:
         links = [{"ref": ref, "kind": kind, "reason": reason} for ref, kind, reason in self.links]
         return {
             **ticket_json.whole(self.whole), "askedFor": self.asked, "mergedFrom": list(self.merged_from),
-            "links": links, "participants": people,
+            "links": links, "participants": people, "automaticMail": self.held or None,
         }  # fmt: skip
 
     def print(self) -> None:
@@ -55,6 +56,7 @@ class Page:
             click.echo(f"{self.asked} was merged into {t.ref}:\n")
         click.echo(click.style(f"{t.ref}  {output.one_line(t.subject)}", bold=True))
         output.field("From", _who(t.submitter_name, t.submitter_email))
+        output.field("Automatic mail", self.held)
         for name, column in FACTS:
             output.field(name, getattr(t, column))
         for name, value in t.custom_fields.items():

@@ -117,7 +117,8 @@ def show(config_path: str | None, ref: str, as_json: bool) -> None:
     """Print a ticket's whole conversation and timeline. A merged one leads to where it went."""
     settings = config.load(config_path)
     from postroom.cli import ticket_page
-    from postroom.store import reports, thread_index, tickets
+    from postroom.outbound import holding
+    from postroom.store import addressing, reports, thread_index, tickets
 
     with open_store(settings) as store, store.read() as connection:
         asked = tickets.by_ref(connection, ref)
@@ -126,7 +127,7 @@ def show(config_path: str | None, ref: str, as_json: bool) -> None:
         ticket = tickets.follow(connection, asked)
         page = ticket_page.Page(
             reports.whole_ticket(connection, ticket.id), asked.ref, reports.merged_from(connection, ticket.id),
-            tickets.links(connection, ticket.id), thread_index.participants(connection, ticket.id),
+            tickets.links(connection, ticket.id), thread_index.participants(connection, ticket.id), holding.in_words(addressing.case(connection, ticket.id)),
         )  # fmt: skip
     if as_json:
         output.print_json(page.as_json())

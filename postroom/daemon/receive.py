@@ -22,7 +22,7 @@ from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
 from postroom.errors import PermanentFailure
 from postroom.outbound.notify import Notifier
-from postroom.outbound.returned import is_own_mail, settle_copy, settle_report
+from postroom.outbound.returned import Settling, is_own_mail, settle_copy, settle_report
 from postroom.parsers.parsed import Kind, ParsedEmail
 from postroom.store import messages
 from postroom.store.inbound import Claimed
@@ -182,13 +182,17 @@ class _Receiving:
             why = "one of our own mails came back, with the Message-ID that a relay gave it"
             placed = Placed("settled", "own-mail", why, copied)
         elif self.email.kind in REPORTS and not incoming.archive:
+            came_from = self.email.reported.senders if self.email.reported else ()
             tags = [
                 tag
-                for a in (self.delivery.recipient, *(to.address for to in self.email.to))
+                for a in (self.delivery.recipient, *(to.address for to in self.email.to), *came_from)
                 if (tag := self._tag_of(a))
             ]
-            notifier = None if self.delivery.quiet else self.reception.notifier
-            report = settle_report(self.connection, signer, self.email, tags, self.now, notifier)
+            settling = Settling(
+                self.connection, signer, self.reception.desk.config.answers, self.now,
+                self.reception.desk.agents.__contains__, None if self.delivery.quiet else self.reception.notifier,
+            )  # fmt: skip
+            report = settle_report(settling, self.email, tags)
             self.settled.decision += report.decision
             placed = keep_report(self.connection, self.reception.desk, incoming, report.ticket_id or match.ticket)
         else:

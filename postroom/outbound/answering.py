@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from postroom.outbound import wording
+from postroom.outbound import to_agents, wording
 from postroom.outbound.addresses import is_sendable
 from postroom.outbound.compose import File
+from postroom.outbound.holding import why_held
 from postroom.outbound.policy import Refusal
 from postroom.outbound.threads import thread_of_row
 from postroom.outbound.to_customer import suppress
 from postroom.outbound.told import Post, Told
 from postroom.parsers.attachments import read_part
 from postroom.parsers.parsed import Address
-from postroom.store import addressing
+from postroom.store import addressing, outbox
+
+HELD = "held"  # the notice that an address is
 
 
 def reply(post: Post, told: Told) -> None:
@@ -45,6 +48,18 @@ def reply(post: Post, told: Told) -> None:
     )  # fmt: skip
     to = [person.address for person in people]
     told.note("answer", "reply", "enqueued", f"the agent's answer to {', '.join(to)}", recipients=to)
+    _warn_of_held(post, told)
+
+
+def _warn_of_held(post: Post, told: Told) -> None:
+    """The answer goes out to an address that is held, too; the ticket's agents are told so once."""
+    case, held = told.case, why_held(told.case)
+    since = case.complained_at or case.held_at
+    if held is None or outbox.has_any(told.connection, case.id, HELD, since):
+        return
+    because = "complaint" if held.rule == "complained" else "bounces"
+    to_agents.held(post, told.connection, case.id, case.requester, because, held.why, is_answered=True)
+    told.note("notify", HELD, "enqueued", f"automatic mail to {case.requester} is {held.why}")
 
 
 def readers(post: Post, told: Told) -> Iterator[Address]:

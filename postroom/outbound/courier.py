@@ -236,7 +236,7 @@ class Courier:
             return
         try:
             with connection.begin_nested():
-                self._notifier.undeliverable(connection, delivery, outcome.reason or "no reason was given")
+                self._notifier.refused(connection, delivery, outcome.reason or "no reason was given")
         except Exception:  # the edge of this attempt
             self._log.exception("nobody told", delivery=outcome.id)
 

@@ -19,12 +19,13 @@ from sqlalchemy import Connection
 from postroom.config import Config
 from postroom.desk.happened import Happened, What
 from postroom.desk.mailboxes import Mailboxes
-from postroom.outbound import answering, to_agents, to_customer
+from postroom.outbound import answering, holding, to_agents, to_customer
 from postroom.outbound.letters import Letters
 from postroom.outbound.limits import Limits
 from postroom.outbound.templates import Templates
 from postroom.outbound.told import Line, Post, Told
-from postroom.store import outbox
+from postroom.parsers.status import find_status
+from postroom.store import addressing, correspondents, messages, outbox
 from postroom.store.outbox import NewDelivery
 from postroom.threading.tokens import Signer
 
@@ -43,6 +44,9 @@ TOLD: dict[What, tuple[Callable[[Post, Told], None], ...]] = {
 }
 
 
+FROM_CUSTOMERS = (What.OPENED, What.CUSTOMER_REPLIED)
+
+
 class Notifier:
     """Writes to the outbox what has to be said. One for the process, safe to share between threads."""
 
@@ -50,6 +54,7 @@ class Notifier:
         self, config: Config, signer: Signer, templates: Templates, clock: Callable[[], datetime], random: Random
     ) -> None:
         """`random` makes nonces and delivery keys: in service a `SystemRandom`."""
+        self._signer = signer
         letters = Letters(config, signer, templates, clock, random)
         self._post = Post(config, letters, Mailboxes(config), Limits(config.answers, clock), clock)
 
@@ -71,10 +76,53 @@ class Notifier:
         transaction, those of many messages at once.
         """
         told = Told(connection, happened)
+        if happened.what in FROM_CUSTOMERS:
+            self._hear(told)
         for tell in TOLD[happened.what]:
             tell(self._post, told)
         return told.mails, told.lines
 
-    def undeliverable(self, connection: Connection, delivery: Any, reason: str) -> None:
-        """Tell the ticket's agents that a person's mail did not arrive."""
-        to_agents.undeliverable(self._post, connection, delivery, reason)
+    def undeliverable(self, connection: Connection, delivery: Any, reason: str, ticket_id: int | None = None) -> None:
+        """Tell the ticket's agents that a person's mail did not arrive. `ticket_id`: where that ticket was merged into another."""
+        to_agents.undeliverable(self._post, connection, delivery, reason, ticket_id or delivery.ticket_id)
+
+    def refused(self, connection: Connection, delivery: Any, reason: str) -> None:
+        """A server refused a mail for good, in these words: count it, and tell the ticket's agents."""
+        held = None
+        if all(agent.address != delivery.recipient.lower() for agent in addressing.agents(connection)):
+            held = holding.count_bounce(
+                connection, self._post.config.answers, delivery, find_status(reason), reason, self._post.clock()
+            )
+        if held is None:
+            self.undeliverable(connection, delivery, reason)
+            return
+        outbox.note(connection, delivery, "held", self._post.clock(), held, delivery.ticket_id)
+        if delivery.automatic:
+            self.held(connection, delivery.ticket_id, delivery.recipient, "bounces", held)
+        else:
+            told = f"{reason}\nNothing goes to this address by itself any more: {held}"
+            self.undeliverable(connection, delivery, told)
+
+    def held(self, connection: Connection, ticket_id: int, address: str, because: str, why: str) -> None:
+        """Tell the ticket's agents that nothing goes to that address by itself any more. `because`: bounces, complaint."""
+        to_agents.held(self._post, connection, ticket_id, address, because, why)
+
+    def _hear(self, told: Told) -> None:
+        """A person's mail ends a hold on the address that it came from."""
+        origin, case = told.happened.origin, told.case
+        if origin is None or len(origin.email.from_) != 1:
+            return
+        address = origin.email.from_[0].address.lower()
+        known = case if address == case.requester else correspondents.get(told.connection, address)
+        if known is None:
+            return
+        config, now = self._post.config, self._post.clock()
+        ended = holding.hear(told.connection, config.answers, self._signer, known, address, origin, now)
+        if ended is None:
+            return
+        messages.add_events(told.connection, [{
+            "ticket_id": case.id, "at": now, "actor": "postroom", "event": "released",
+            "detail": {"address": address, "reason": ended},
+        }])  # fmt: skip
+        told.note("answer", "heard", "released", f"automatic mail to {address} is held no more: {ended}")
+        told.case = addressing.case(told.connection, case.id)

@@ -42,6 +42,8 @@ class Facts:
     is_agent: bool = False  # the recipient is an agent
     names_us: bool = True  # one of our addresses is in To or Cc
     trusts_reply_to: bool = False  # the mailbox takes Reply-To for the author (contact forms)
+    bounces: str | None = None  # why no mail of ours goes to the recipient by itself: it comes back
+    complained: str | None = None  # or he does not want it
     is_spam: bool = False  # a rule, or an agent, has tagged the ticket so
 
 
@@ -152,6 +154,14 @@ def _agent(facts: Facts) -> str | None:
     return f"{facts.recipient} is an agent" if facts.is_agent else None
 
 
+def _complained(facts: Facts) -> str | None:
+    return facts.complained
+
+
+def _bounces(facts: Facts) -> str | None:
+    return facts.bounces
+
+
 def _damaged(facts: Facts) -> str | None:
     defects = facts.email.defects
     return f"the message is damaged: {defects[0][:200]}" if defects else None
@@ -183,6 +193,8 @@ RULES: tuple[tuple[str, Callable[[Facts], str | None]], ...] = (
     ("role-address", _role_address),
     ("our-address", _our_address),
     ("agent", _agent),
+    ("complained", _complained),
+    ("bounces", _bounces),
     ("damaged", _damaged),
     ("not-addressed", _not_addressed),
     ("authentication-failed", _authentication_failed),

@@ -57,6 +57,7 @@ SAMPLES: dict[str, Data] = {
     "assignment": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "actor": "bob"},
     "customer_reply": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "is_stranger": True},
     "undeliverable": {"desk": DESK, "ticket": PRIVATE, "recipient": "ann@example.org", "purpose": "reply", "reason": "550 no"},
+    "held": {"desk": DESK, "ticket": PRIVATE, "recipient": "ann@example.org", "because": "bounces", "reason": "mail came back 3 times", "is_answered": True},
     "reminder": {"desk": DESK, "ticket": {**TICKET, "status": "pending_customer"}},
     "escalation": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "due": "2026-11-24 16:00 UTC", "is_answered": False},
     "follow_up": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE},

@@ -107,17 +107,34 @@ def tell_of_refusal(post: Post, told: Told) -> None:
     tell(post, told, "command_error", agents, data)
 
 
-def undeliverable(post: Post, connection: Connection, delivery: Any, reason: str) -> None:
+def undeliverable(post: Post, connection: Connection, delivery: Any, reason: str, ticket_id: int | None) -> None:
     """Tell the ticket's agents that a person's mail did not arrive."""
-    if delivery.ticket_id is None or delivery.automatic or not post.config.notify.undeliverable:
+    if ticket_id is None or delivery.automatic or not post.config.notify.undeliverable:
         return
-    case = addressing.case(connection, delivery.ticket_id)
+    case = addressing.case(connection, ticket_id)
     agents = [a for a in who_answers(connection, case) if a.address != delivery.recipient]
     data = {
         "ticket": wording.private_ticket_data(post.config, case),
         "recipient": delivery.recipient, "purpose": delivery.purpose, "reason": reason,
     }  # fmt: skip
     mails = post.letters.to_agents(case, agents, "undeliverable", data, delivery.message_id)
+    if mails:
+        outbox.enqueue(connection, mails)
+
+
+def held(
+    post: Post, connection: Connection, ticket_id: int, address: str, because: str, why: str, *, is_answered: bool = False
+) -> None:  # fmt: skip
+    """Tell the ticket's agents that nothing goes to that address by itself any more. `is_answered`: an answer was sent all the same."""
+    if not post.config.notify.held:
+        return
+    case = addressing.case(connection, ticket_id)
+    agents = [a for a in who_answers(connection, case) if a.address != address]
+    data = {
+        "ticket": wording.private_ticket_data(post.config, case),
+        "recipient": address, "because": because, "reason": why, "is_answered": is_answered,
+    }  # fmt: skip
+    mails = post.letters.to_agents(case, agents, "held", data, None)
     if mails:
         outbox.enqueue(connection, mails)
 

@@ -11,6 +11,7 @@ from postroom.desk.happened import What
 from postroom.desk.routing import SPAM
 from postroom.outbound import policy, wording
 from postroom.outbound.addresses import is_sendable
+from postroom.outbound.holding import why_held
 from postroom.outbound.letters import GENERATED, REPLIED
 from postroom.outbound.policy import Facts, Refusal
 from postroom.outbound.threads import thread_of_mail, thread_of_row
@@ -37,6 +38,7 @@ def confirm(post: Post, told: Told) -> None:
         is_ours=post.mailboxes.is_ours(case.requester),
         is_agent=any(a.address == case.requester for a in told.agents()),
         names_us=any(post.mailboxes.is_ours(a.address) for a in (*origin.email.to, *origin.email.cc)),
+        complained=_held(case, "complained"), bounces=_held(case, "bounces"),
         trusts_reply_to=trusts_reply_to, is_spam=SPAM in case.tags,
     )  # fmt: skip
     refusal = policy.refuse(facts) or post.limits.take(told.connection, case.requester)
@@ -104,9 +106,16 @@ def _refuse(post: Post, told: Told, purpose: str) -> Refusal | None:
         return Refusal("our-address", f"{case.requester} is one of our own addresses")
     if any(agent.address == case.requester for agent in told.agents()):
         return Refusal("agent", f"{case.requester} is an agent")
+    if held := why_held(case):
+        return held
     if not case.is_reached:
         return Refusal("never-reached", "neither a confirmation nor an answer went to this requester before")
     return None
+
+
+def _held(case: Any, rule: str) -> str | None:
+    held = why_held(case)
+    return held.why if held is not None and held.rule == rule else None
 
 
 def suppress(post: Post, told: Told, purpose: str, refusal: Refusal) -> None:

@@ -14,13 +14,15 @@ from postroom.parsers.bodies import Bodies, read_bodies
 from postroom.parsers.dates import read_date
 from postroom.parsers.forwarded import read_forwarded
 from postroom.parsers.message_ids import read_ids, read_message_id
-from postroom.parsers.parsed import Address, Attachment, Automatic, Bounce, Forwarded, Kind, ParsedEmail
+from postroom.parsers.parsed import Address, Attachment, Automatic, Bounce, Forwarded, Kind, ParsedEmail, Reported
 from postroom.parsers.reply import Reply, read_reply
 from postroom.parsers.reply_html import read_html_reply
+from postroom.parsers.reported import read_reported
 from postroom.parsers.sanitise import sanitise
 
 HEADER_VALUE_KEPT = 16 * 1024  # characters of one header in `ParsedEmail.headers`
 HEADERS_KEPT = 1_000
+REPORTS = (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT)
 
 _Step = TypeVar("_Step")
 _NOT_KEPT = ("received", "dkim-signature", "arc-", "x-received", "domainkey-signature", "x-google-dkim-signature")
@@ -74,6 +76,7 @@ class _Reading:
             kind=kind,
             automatic=automatic,
             bounce=bounce,
+            reported=self._step("what it reports", lambda: self._reported(kind), None),
             forwarded=self._step("the forwarded message", lambda: self._forwarded(bodies, subject, kind), None),
             headers=self._step("the headers", self._headers, ()),
             hops=len(root.all_raw_headers("received")),
@@ -131,6 +134,9 @@ class _Reading:
     def _classify(self, bodies: Bodies) -> tuple[Kind, Automatic, Bounce | None]:
         found = self._step("the kind", lambda: classify(self._tree, bodies.text), None)
         return (Kind.MESSAGE, Automatic(), None) if found is None else (found.kind, found.automatic, found.bounce)
+
+    def _reported(self, kind: Kind) -> Reported | None:
+        return read_reported(self._root) if kind in REPORTS else None
 
     def _html(self, bodies: Bodies) -> str | None:
         if bodies.html is None:

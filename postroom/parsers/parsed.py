@@ -71,6 +71,15 @@ class Bounce:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """Which mail a report is about, in the words of the report; the outermost copy first."""
+
+    message_ids: tuple[str, ...] = ()  # bare
+    senders: tuple[str, ...] = ()  # the envelope senders that it went out with
+    feedback: str | None = None  # of a complaint: abuse, opt-out, not-spam, ... (RFC 5965 §7.3)
+
+
+@dataclass(frozen=True, slots=True)
 class Forwarded:
     """The message that this one hands on, inline or attached."""
 
@@ -107,6 +116,7 @@ class ParsedEmail:
     kind: Kind = Kind.MESSAGE
     automatic: Automatic = Automatic()
     bounce: Bounce | None = None
+    reported: Reported | None = None  # of a bounce, a complaint or a receipt
     forwarded: Forwarded | None = None
     defects: tuple[str, ...] = ()
     # lower-case name and decoded value of each top-level field, as in the mail

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, cast, exists, select
+from sqlalchemy import Connection, Row, Text, bindparam, cast, exists, or_, select
 from sqlalchemy.orm import aliased
 
-from postroom.store.tables import Agent, Attachment, Delivery, Message, Participant, RawMail, Ticket
+from postroom.store.tables import Agent, Attachment, Correspondent, Delivery, Message, Participant, RawMail, Ticket
 
 REACHED = ("confirmation", "reply")  # what a requester gets first of us
 NOT_SENT = ("suppressed", "failed", "cancelled")
@@ -18,6 +19,8 @@ _case: Any = select(
     Ticket.id, Ticket.key, Ticket.ref, Ticket.subject, Ticket.status, Ticket.priority, Ticket.queue, Ticket.mailbox,
     Ticket.requester, Ticket.tags, Ticket.contact_name, Ticket.submitter_name, Ticket.assigned_to, Ticket.first_responded_at, Ticket.sla_due_at,
     Ticket.resolution_summary, Ticket.email_message_id,
+    Correspondent.language, Correspondent.held_at, Correspondent.held_why, Correspondent.trusted_at,
+    Correspondent.complained_at, Correspondent.complained_why,
     # a From alone makes nobody known, or the second forged mail would be trusted: an agent has answered him
     exists().where(
         _earlier.requester == Ticket.requester, _earlier.id < Ticket.id, _earlier.first_responded_at.is_not(None)
@@ -25,9 +28,10 @@ _case: Any = select(
     exists().where(Delivery.ticket_id == Ticket.id, Delivery.purpose == "confirmation").label("is_confirmed"),
     exists().where(
         Delivery.ticket_id == Ticket.id, Delivery.recipient == Ticket.requester, Delivery.purpose.in_(REACHED),
-        Delivery.state.not_in(NOT_SENT),
+        # whoever knows a Message-ID can report a failure: that alone keeps no mail from anyone
+        or_(Delivery.state.not_in(NOT_SENT), Delivery.reported_by == "own-message-id"),
     ).label("is_reached"),
-).where(Ticket.id == bindparam("ticket_id"))  # fmt: skip
+).outerjoin_from(Ticket, Correspondent, Correspondent.address == Ticket.requester).where(Ticket.id == bindparam("ticket_id"))  # fmt: skip
 _agents: Any = (
     select(Agent.id, Agent.name, Agent.title, Agent.address, Agent.queues).where(Agent.active).order_by(Agent.id)
 )
@@ -52,7 +56,7 @@ _participants: Any = (
 
 
 def case(connection: Connection, ticket_id: int) -> Row[Any]:
-    """The ticket as far as mail about it needs it, with `is_known`, `is_confirmed` and `is_reached`.
+    """The ticket as far as mail about it needs it, with `is_known`, `is_confirmed` and `is_reached`, and what is known of its requester.
 
     Known: an agent has answered an earlier ticket of this requester. Confirmed: a confirmation was decided on.
     Reached: the requester was sent a confirmation or a reply about this ticket.
@@ -92,3 +96,13 @@ def participants(connection: Connection, ticket_id: int) -> Sequence[Row[Any]]:
 def raw_mail(connection: Connection, digest: str) -> bytes:
     """The bytes of a mail."""
     return connection.execute(select(RawMail.content).where(RawMail.digest == digest)).scalar_one()
+
+
+def was_reached(connection: Connection, address: str, before: datetime) -> bool:
+    """Whether a mail about a ticket of his was sent to a requester before that time, and has not come back."""
+    query = (
+        select(Delivery.id).join(Ticket, Ticket.id == Delivery.ticket_id)
+        .where(Ticket.requester == address, Delivery.recipient == address, Delivery.state == "sent", Delivery.sent_at < before)
+        .limit(1)
+    )  # fmt: skip
+    return connection.execute(query).one_or_none() is not None

@@ -248,23 +248,31 @@ def next_due(connection: Connection) -> datetime | None:
     return connection.execute(query).scalar_one_or_none()
 
 
-def fail_delivered(connection: Connection, id_: int, reason: str, now: datetime) -> bool:
-    """Let a delivery count as failed, because word of it came back; False where it had failed before."""
-    query = update(Delivery).where(Delivery.id == id_, Delivery.state.not_in(("failed", "suppressed", "cancelled")))
-    row = connection.execute(
-        query.values(state="failed", reason=reason, claimed_by=None, claimed_until=None, next_attempt_at=None)
-        .returning(Delivery.id, Delivery.ticket_id, Delivery.purpose, Delivery.recipient, Delivery.email_message_id)
-    ).one_or_none()  # fmt: skip
-    if row is None:
-        return False
-    note(connection, row, "undelivered", now, reason)
-    return True
+def fail_delivered(
+    connection: Connection, delivery: Any, reason: str, now: datetime, ticket_id: int | None, by: str
+) -> bool:
+    """Let a delivery count as failed, because word of it came back; False where it had failed before.
+
+    `ticket_id`: the ticket that notes it. `by`: what vouches for that word.
+    """
+    query = update(Delivery).where(
+        Delivery.id == delivery.id, Delivery.state.not_in(("failed", "suppressed", "cancelled"))
+    )
+    failed = connection.execute(query.values(
+        state="failed", reason=reason, reported_by=by, claimed_by=None, claimed_until=None, next_attempt_at=None
+    ))  # fmt: skip
+    if failed.rowcount:
+        note(connection, delivery, "undelivered", now, reason, ticket_id)
+    return bool(failed.rowcount)
 
 
-def note(connection: Connection, delivery: Any, event: str, now: datetime, reason: str | None) -> None:
-    """Add a line about a delivery to its ticket's activity."""
-    if delivery.ticket_id is not None:
-        connection.execute(insert(connection, Event), [_event(delivery, event, now, reason)])
+def note(
+    connection: Connection, delivery: Any, event: str, now: datetime, reason: str | None, ticket_id: int | None
+) -> None:
+    """Add a line about a delivery to a ticket's activity; nothing where there is no ticket."""
+    if ticket_id is not None:
+        line = {**_event(delivery, event, now, reason), "ticket_id": ticket_id}
+        connection.execute(insert(connection, Event), [line])
 
 
 def _event(delivery: Any, event: str, now: datetime, reason: str | None) -> dict[str, Any]:
@@ -282,6 +290,14 @@ def by_key(connection: Connection, key: int) -> Row[Any] | None:
 def by_message_id(connection: Connection, message_id: str) -> Sequence[Row[Any]]:
     """The deliveries that bear that Message-ID: one for each recipient of the mail."""
     query = select(Delivery.__table__).where(Delivery.email_message_id == message_id).order_by(Delivery.id)
+    return connection.execute(query).all()
+
+
+def by_message_ids(connection: Connection, message_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """The deliveries that bear one of these Message-IDs."""
+    if not message_ids:
+        return []
+    query = select(Delivery.__table__).where(Delivery.email_message_id.in_(message_ids)).order_by(Delivery.id)
     return connection.execute(query).all()
 
 
@@ -309,6 +325,13 @@ def find(
     return connection.execute(query.limit(limit) if limit else query).all()
 
 
+def has_any(connection: Connection, ticket_id: int, purpose: str, since: datetime) -> bool:
+    """Whether a mail of that purpose was enqueued for a ticket since then."""
+    d = Delivery
+    query = select(d.id).where(d.ticket_id == ticket_id, d.purpose == purpose, d.created_at >= since).limit(1)
+    return connection.execute(query).one_or_none() is not None
+
+
 def raw(connection: Connection, id_: int) -> bytes | None:
     """The exact bytes of a delivery; None where it was suppressed before it had any."""
     query = select(RawMail.content).join(Delivery, Delivery.digest == RawMail.digest).where(Delivery.id == id_)
@@ -320,7 +343,7 @@ def retry(connection: Connection, id_: int) -> bool:
     result = connection.execute(
         update(Delivery)
         .where(Delivery.id == id_, Delivery.state.in_(("failed", "cancelled", "retry")), Delivery.digest.is_not(None))
-        .values(state="pending", attempts=0, reason=None, next_attempt_at=None, in_doubt_at=None)
+        .values(state="pending", attempts=0, reason=None, reported_by=None, next_attempt_at=None, in_doubt_at=None)
     )
     return bool(result.rowcount)
 

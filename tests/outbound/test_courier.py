@@ -111,7 +111,7 @@ async def test_a_final_refusal_fails_at_once_and_agents_are_told(desk, smarthost
 
 
 async def test_an_automatic_mail_that_is_refused_is_told_to_nobody(desk, smarthost):
-    smarthost.on("RCPT", "550 5.1.1 no such user")
+    smarthost.on("RCPT", "550 5.7.1 not wanted")
     put(desk, automatic=True)
     await courier_of(desk).deliver_due()
     assert state(desk).state == "failed"

@@ -109,6 +109,14 @@ def test_rule_agent():
     assert rule_for(is_agent=True) == "agent"
 
 
+def test_rule_complained():
+    assert rule_for(complained="held since 2026-11-24: its owner complained") == "complained"
+
+
+def test_rule_bounces():
+    assert rule_for(bounces="held since 2026-11-24: mail came back 3 times") == "bounces"
+
+
 def test_rule_damaged():
     refusal = refuse(replace(ORDINARY, email=mail(defects=("no blank line between header and body",))))
     assert refusal.rule == "damaged"

@@ -4,7 +4,7 @@ import pytest
 from peers.outgoing import mail
 from sqlalchemy import update
 
-from postroom.outbound.returned import settle_report
+from postroom.outbound.returned import Settling, settle_report
 from postroom.parsers.email import parse
 from postroom.parsers.parsed import Address
 from postroom.store import tables
@@ -65,7 +65,10 @@ def report(delivery, *, recipient=None, action="failed", status="5.1.1", message
 def settle(desk, email, *addresses):
     tags = [address.partition("@")[0].partition("+")[2] for address in addresses]
     with desk.store.write() as connection:
-        return settle_report(connection, desk.signer, email, tags, desk.clock(), desk.notifier)
+        settling = Settling(
+            connection, desk.signer, desk.config.answers, desk.clock(), desk.agents.__contains__, desk.notifier
+        )
+        return settle_report(settling, email, tags)
 
 
 def states(desk):

@@ -226,8 +226,10 @@ def test_a_bounce_fails_what_was_sent_once(store):
     (claimed,) = claim(store)
     settle(store, Outcome(claimed.id, "sent"))
     with store.write() as connection:
-        assert outbox.fail_delivered(connection, claimed.id, "bounced: 5.1.1", NOW)
-        assert not outbox.fail_delivered(connection, claimed.id, "bounced: 5.1.1", NOW)
+        sent = outbox.get(connection, claimed.id)
+        bounced = (sent, "bounced: 5.1.1", NOW, sent.ticket_id, "bounce-address")
+        assert outbox.fail_delivered(connection, *bounced)
+        assert not outbox.fail_delivered(connection, *bounced)
     assert (rows(store)[1].state, rows(store)[1].reason) == ("failed", "bounced: 5.1.1")
     assert events(store) == ["enqueued", "sent", "undelivered"]
 
