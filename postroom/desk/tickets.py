@@ -25,6 +25,7 @@ from postroom.parsers.subjects import normalise_subject
 from postroom.store import messages, thread_index, tickets
 
 NO_SUBJECT = "(no subject)"
+THREAD_INDEX_MAX = 500  # characters of Outlook's Thread-Index; who has answered more often begins a new one
 SUBJECT_MAX = 500  # characters of a ticket's subject
 DESCRIPTION_MAX = 20_000  # characters of its description
 PARTICIPANTS_MAX = 100  # addresses of one message that become participants
@@ -256,7 +257,7 @@ def _store(
         "content_key": key or key_of(incoming),
         "author_type": author_type, "author_address": words.address, "author_name": words.name,
         "visibility": visibility, "subject": words.subject, "text": words.text, "flags": flags or [],
-        "timestamp": _believable(incoming), "created_at": incoming.now,
+        **_outlook(incoming, author_type), "timestamp": _believable(incoming), "created_at": incoming.now,
     })  # fmt: skip
     messages.add_attachments(connection, [
         {"message_id": id_, "part": a.part, "filename": a.filename, "content_type": a.content_type, "size": a.size,
@@ -271,6 +272,15 @@ def _store(
     detail = {"messageId": incoming.message_id, "type": author_type, "visibility": visibility, "flags": flags or []}
     _event(connection, incoming, ticket_id, "message", detail)
     return id_
+
+
+def _outlook(incoming: Incoming, author_type: str) -> dict[str, str | None]:
+    """Outlook's marks of the conversation, for our answers to the customer whose mail bears them."""
+    index = incoming.email.header("thread-index") if author_type == "user" else None
+    if index is None or len(index) > THREAD_INDEX_MAX:
+        return {"thread_index": None, "thread_topic": None}
+    topic = incoming.email.header("thread-topic")
+    return {"thread_index": index, "thread_topic": topic and topic[:SUBJECT_MAX]}
 
 
 def _people(desk: Desk, incoming: Incoming, role: str, known: bool, brings: bool) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def reply(post: Post, told: Told) -> None:
     }  # fmt: skip
     told.mails += post.letters.reply(
         case, people, author, data, subject=wording.reply_subject(case.subject, case.ref),
-        thread=thread_of_row(last), about=happened.message_id,
+        thread=thread_of_row(last, people[0].address if len(people) == 1 else None, post.clock()), about=happened.message_id,
         files=[File(f.filename, f.content_type, read_part(raw, f.part)) for f in files],
     )  # fmt: skip
     to = [person.address for person in people]

@@ -54,6 +54,7 @@ class Mail:
     reply_to: Address | None = None
     in_reply_to: str | None = None
     references: tuple[str, ...] = ()
+    outlook: tuple[tuple[str, str], ...] = ()  # Thread-Topic and Thread-Index
     marks: tuple[tuple[str, str], ...] = ()  # further headers, such as Auto-Submitted
 
 
@@ -94,7 +95,7 @@ def _head(mail: Mail) -> str:
         lines.append(line)
     if mail.references and (line := headers.message_ids("References", mail.references)):
         lines.append(line)
-    lines += [headers.unstructured(name, value) for name, value in mail.marks]
+    lines += [headers.unstructured(name, value) for name, value in (*mail.marks, *mail.outlook)]
     lines.append("MIME-Version: 1.0\r\n")
     return "\r\n".join(lines)
 

@@ -24,6 +24,7 @@ MAX_FILENAME = 200  # characters
 NOT_IN_A_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 PRINTABLE = re.compile(r"[\x20-\x7e]*")
+BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 Q_SAFE = re.compile(r"[A-Za-z0-9!*+/-]")  # RFC 2047 §5 (3): what may stand in a phrase
 TOKEN = re.compile(r"[A-Za-z0-9!#$&+^_`{|}~.-]+")
 
@@ -36,6 +37,8 @@ def one_line(text: str) -> str:
 def unstructured(name: str, value: str) -> str:
     """A field of free text, such as Subject (RFC 5322 §2.2.1, RFC 2047)."""
     text = one_line(value)[:MAX_VALUE].rstrip()
+    if name == "Thread-Index" and BASE64.fullmatch(text):  # readers do not decode words in it
+        return f"{name}: {text}"
     if PRINTABLE.fullmatch(text) and "=?" not in text:
         if len(name) + 2 + len(text) <= FOLD_AT:
             return f"{name}: {text}"

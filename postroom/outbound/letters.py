@@ -37,6 +37,7 @@ class Thread:
 
     in_reply_to: str | None = None
     references: tuple[str, ...] = ()
+    outlook: tuple[tuple[str, str], ...] = ()  # Thread-Topic and Thread-Index
 
 
 class Letters:
@@ -74,6 +75,7 @@ class Letters:
             sender=Address(sender.name, sender.address), to=(Address("", case.requester),),
             reply_to=Address(sender.name, reply_to), subject=subject or words.subject,
             content=content_of(words.text, words.html), in_reply_to=thread.in_reply_to, references=thread.references, marks=_marks(why, sender),
+            outlook=thread.outlook,
             date=now, message_id=self._message_id(sender, case),
         ))  # fmt: skip
 
@@ -113,7 +115,7 @@ class Letters:
             # one whose address needs SMTPUTF8 would keep the mail from all the others
             cc=tuple(p for p in people[1:] if addresses.as_written(p.address).isascii()),
             reply_to=Address(sender.name, reply_to), subject=subject, content=content_of(words.text, words.html, files),
-            in_reply_to=thread.in_reply_to, references=thread.references,
+            in_reply_to=thread.in_reply_to, references=thread.references, outlook=thread.outlook,
             date=now, message_id=self._message_id(sender, case),
         )  # fmt: skip
         first = self._freeze(case, "reply", about, sender, mail)

@@ -50,7 +50,7 @@ def confirm(post: Post, told: Told) -> None:
     subject = wording.reply_subject(case.subject, case.ref) if repeats else None
     data = {"ticket": wording.ticket_data(post.config, case)}
     told.mails.append(post.letters.to_customer(
-        case, "confirmation", data, subject=subject, thread=thread_of_mail(origin, repeats), why=REPLIED,
+        case, "confirmation", data, subject=subject, thread=thread_of_mail(origin, repeats, post.clock()), why=REPLIED,
         about=happened.message_id,
     ))  # fmt: skip
     told.note("answer", "confirmation", "enqueued", f"a confirmation to {case.requester}",
@@ -87,8 +87,10 @@ def write(post: Post, told: Told, purpose: str, data: dict[str, Any], what: str)
     last = addressing.last_of_customer(told.connection, case.id)
     answered = case.first_responded_at is not None  # by an agent: no stranger any more
     subject = wording.reply_subject(case.subject, case.ref) if answered or case.is_known else None
+    # whose subject is not repeated hears nothing else of his own words either
+    thread = thread_of_row(last, case.requester if subject else None, post.clock())
     told.mails.append(post.letters.to_customer(
-        case, purpose, data, subject=subject, thread=thread_of_row(last), why=GENERATED, about=None
+        case, purpose, data, subject=subject, thread=thread, why=GENERATED, about=None
     ))  # fmt: skip
     told.note("answer", purpose, "enqueued", f"{what} to {case.requester}", recipient=case.requester)
 

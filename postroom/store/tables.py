@@ -251,6 +251,8 @@ class Message(Base):
     visibility: Mapped[str]  # public, internal
     subject: Mapped[str]
     text: Mapped[str]  # what the author wrote now
+    thread_index: Mapped[str | None]  # Outlook's, of a customer's mail: for our answers to him, never to find a ticket
+    thread_topic: Mapped[str | None]
     flags: Mapped[list[Any]] = mapped_column(default=list)  # unproven-agent, new-participant, automatic
     timestamp: Mapped[datetime]  # the mail's own Date where it is believable
     created_at: Mapped[datetime]

@@ -236,6 +236,8 @@ def _mail() -> None:
         sa.Column("visibility", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("thread_index", sa.Text(), nullable=True),
+        sa.Column("thread_topic", sa.Text(), nullable=True),
         sa.Column("flags", JSON, nullable=False),
         sa.Column("timestamp", TIME, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
