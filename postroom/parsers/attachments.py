@@ -52,31 +52,36 @@ _EXTENSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """Something with octets and a name."""
+    """Something with octets and a name. A part's own are decoded when they are asked for."""
 
     path: str
-    octets: bytes
+    octets: bytes | mime.Part
     filename: str
     content_type: str
     inline: bool = False
     content_id: str | None = None
 
+    def measure(self, *, brief: bool) -> tuple[int, str]:
+        """Size in octets and SHA-256 in hex, "" where `brief` asks for the size alone."""
+        if brief:
+            return (len(self.octets) if isinstance(self.octets, bytes) else self.octets.decoded_size()), ""
+        octets = self.octets if isinstance(self.octets, bytes) else self.octets.decoded()
+        return len(octets), hashlib.sha256(octets).hexdigest()
 
-def list_attachments(tree: mime.Tree, bodies: Bodies) -> tuple[Attachment, ...]:
-    """The attachments in the order in which they stand in the message. What none of them and no body holds is a defect."""
+
+def list_attachments(tree: mime.Tree, bodies: Bodies, *, brief: bool = False) -> tuple[Attachment, ...]:
+    """The attachments in the order in which they stand in the message. What none of them and no body holds is a defect.
+
+    `brief`: without their digests, for which each has to be decoded.
+    """
     shown = {content_id.strip("<>").lower() for content_id in _CID.findall(bodies.html or "")}
-    return tuple(
-        Attachment(
-            part=file.path,
-            filename=file.filename,
-            content_type=file.content_type,
-            size=len(file.octets),
-            sha256=hashlib.sha256(file.octets).hexdigest(),
-            inline=file.inline,
-            content_id=file.content_id,
+    found = []
+    for file in _files(tree, bodies, shown):
+        size, digest = file.measure(brief=brief)
+        found.append(
+            Attachment(file.path, file.filename, file.content_type, size, digest, file.inline, file.content_id)
         )
-        for file in _files(tree, bodies, shown)
-    )
+    return tuple(found)
 
 
 def read_part(raw: bytes, part: str) -> bytes:
@@ -88,12 +93,14 @@ def read_part(raw: bytes, part: str) -> bytes:
     if found is None:
         raise KeyError(part)
     if not inside:
-        return _octets(found)
+        return found.decoded()
     index = int(number) - 1 if number.isdecimal() else -1
     files = _files_inside(found)
     if not 0 <= index < len(files):
         raise KeyError(part)
-    return files[index].octets
+    octets = files[index].octets
+    assert isinstance(octets, bytes)
+    return octets
 
 
 def safe_name(name: str) -> str:
@@ -132,23 +139,17 @@ def _file_or_contents(part: mime.Part, tree: mime.Tree, shown: set[str], *, is_r
             yield from inside
             return
         tree.note(f"{part.place}: winmail.dat could not be opened, or is empty")
-    octets = _octets(part)
-    if not octets and not part.filename and part.path != "":
-        tree.note(f"{part.place}: empty")
-        return
-    if not octets and part.path == "":
-        return
+    if not part.has_content():
+        if not part.filename and part.path != "":
+            tree.note(f"{part.place}: empty")
+            return
+        if part.path == "":
+            return
     content_id = (part.header("content-id") or "").strip("<> ") or None
     inline = part.disposition != "attachment" and (
         part.disposition == "inline" or is_related or (content_id or "").lower() in shown
     )
-    yield _File(part.path, octets, _name(part), part.content_type, inline, content_id)
-
-
-def _octets(part: mime.Part) -> bytes:
-    if part.children and part.content_type.startswith("message/"):
-        return part.decoded()
-    return part.decoded()
+    yield _File(part.path, part, _name(part), part.content_type, inline, content_id)
 
 
 def _name(part: mime.Part) -> str:

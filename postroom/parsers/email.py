@@ -23,14 +23,18 @@ from postroom.parsers.sanitise import sanitise
 HEADER_VALUE_KEPT = 16 * 1024  # characters of one header in `ParsedEmail.headers`
 HEADERS_KEPT = 1_000
 REPORTS = (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT)
+WHITE_SPACE = b" \t\r\n"
 
 _Step = TypeVar("_Step")
 _NOT_KEPT = ("received", "dkim-signature", "arc-", "x-received", "domainkey-signature", "x-google-dkim-signature")
 
 
-def parse(raw: bytes) -> ParsedEmail:
-    """What a message says. Never raises for what the message holds: damage is named in `defects`."""
-    return _Reading(_take_apart(raw)).read()
+def parse(raw: bytes, *, brief: bool = False) -> ParsedEmail:
+    """What a message says. Never raises for what the message holds: damage is named in `defects`.
+
+    `brief` leaves out what the desk has no use for, and is dear: the sanitised HTML (None), the files' digests ("").
+    """
+    return _Reading(_take_apart(raw), brief).read()
 
 
 def _take_apart(raw: bytes) -> mime.Tree:
@@ -43,15 +47,18 @@ def _take_apart(raw: bytes) -> mime.Tree:
 class _Reading:
     """One message being read, step by step; a step that fails becomes a defect, and the others go on."""
 
-    def __init__(self, tree: mime.Tree) -> None:
+    def __init__(self, tree: mime.Tree, brief: bool) -> None:
         self._tree = tree
+        self._brief = brief
         self._root = tree.root
 
     def read(self) -> ParsedEmail:
         root = self._root
         bodies = self._step("the body", lambda: read_bodies(self._tree), Bodies())
         no_attachments: tuple[Attachment, ...] = ()
-        attachments = self._step("the attachments", lambda: list_attachments(self._tree, bodies), no_attachments)
+        attachments = self._step(
+            "the attachments", lambda: list_attachments(self._tree, bodies, brief=self._brief), no_attachments
+        )
         reply_text, quoted_text, signature = self._read_reply(bodies)
         kind, automatic, bounce = self._classify(bodies)
         subject = self._step("the subject", lambda: root.header("subject") or "", "")
@@ -139,7 +146,7 @@ class _Reading:
         return read_reported(self._root) if kind in REPORTS else None
 
     def _html(self, bodies: Bodies) -> str | None:
-        if bodies.html is None:
+        if bodies.html is None or self._brief:
             return None
         shown, defect = sanitise(bodies.html)
         if defect is not None:
@@ -171,7 +178,7 @@ class _Reading:
             subject=message.header("subject") or "",
             text=bodies.text,
             message_id=None if id_ is None else read_message_id(id_),
-            attachments=list_attachments(tree, bodies),
+            attachments=list_attachments(tree, bodies, brief=self._brief),
         )
 
     def _note_limits(self, bodies: Bodies) -> None:
@@ -185,9 +192,6 @@ class _Reading:
 def body_digest(body: bytes) -> str:
     """What `ParsedEmail.body_digest` is of a body; equal for bodies that differ in what relays change.
 
-    That is line ends, blanks at the ends of lines, and empty lines at the end.
+    That is white space: line ends, blanks at the ends of lines, empty lines at the end, another wrapping.
     """
-    same = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if b" \n" in same or b"\t\n" in same:
-        same = b"\n".join([line.rstrip(b" \t") for line in same.split(b"\n")])
-    return hashlib.sha256(same.rstrip(b" \t\n")).hexdigest()
+    return hashlib.sha256(body.translate(None, WHITE_SPACE)).hexdigest()

@@ -10,6 +10,7 @@ from postroom.parsers.header_fields import HeaderFields
 from postroom.parsers.parameters import read_parameters
 
 DEFECTS_KEPT = 100  # of a message
+FIRST_LINE = 76  # octets that a line of base64 has (RFC 2045 §6.8)
 
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+%-]{1,127}/[a-z0-9!#$&^_.+%*-]{1,127}")
 
@@ -125,6 +126,20 @@ class Part:
         if defect is not None:
             note(self._defects, f"{self.place}: {defect}")
         return octets
+
+    def decoded_size(self) -> int:
+        """How many octets `decoded` has; sound base64 is not decoded for it."""
+        encoding = self.encoding
+        if encoding == "identity":
+            return self.body_size
+        size = transfer.size_of_base64(self.body()) if encoding == "base64" else None
+        return len(self.decoded()) if size is None else size
+
+    def has_content(self) -> bool:
+        """Whether `decoded` has any octet; for that its beginning is looked at."""
+        if self.encoding == "base64" and transfer.size_of_base64(self.body()[:FIRST_LINE]):
+            return True
+        return self.decoded_size() > 0
 
     def text(self) -> str:
         """The body as text, by its charset or the one that it is really in; line ends are `\\n`."""

@@ -63,6 +63,17 @@ def decode_base64(data: bytes) -> tuple[bytes, str | None]:
     return _decode_pieces(body, stray)
 
 
+def size_of_base64(data: bytes) -> int | None:
+    """How many octets sound base64 stands for, without decoding it; None where it is not sound."""
+    body = data.strip()
+    others = body.translate(None, _BASE64)
+    padded = others.count(b"=")
+    count = len(body) - len(others) + padded
+    if others.translate(None, b"=\r\n") or count % 4 or padded > 2 or (padded and not body.endswith(b"=" * padded)):
+        return None
+    return count // 4 * 3 - padded
+
+
 def _begins_well(body: bytes) -> bool:
     """Whether the first line is base64: what follows may then be a footer that a mailing list put there."""
     line = body[: body.find(b"\n") if b"\n" in body else len(body)].strip()
