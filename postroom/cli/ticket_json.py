@@ -53,7 +53,7 @@ def _message(message: Row[Any], files: list[Row[Any]]) -> dict[str, Any]:
 def _attachment(file: Row[Any], digest: str | None) -> dict[str, Any]:
     return {
         "filename": file.filename, "size": file.size, "type": file.content_type,
-        "url": f"postroom:raw/{digest}/{file.part}", "sha256": file.sha256, "inline": file.inline,
+        "url": f"postroom:raw/{digest}/{file.part}", "inline": file.inline,
     }  # fmt: skip
 
 

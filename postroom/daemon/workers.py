@@ -156,7 +156,7 @@ def _parse_one(parse: Parse, mail: bytes) -> ParsedEmail | Broken:
 def _parse(mail: bytes) -> ParsedEmail:
     from postroom.parsers.email import parse  # noqa: PLC0415 - in the worker, not in the daemon
 
-    return parse(mail)
+    return parse(mail, brief=True)
 
 
 def _limit(memory: int) -> None:

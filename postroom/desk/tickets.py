@@ -261,7 +261,7 @@ def _store(
     })  # fmt: skip
     messages.add_attachments(connection, [
         {"message_id": id_, "part": a.part, "filename": a.filename, "content_type": a.content_type, "size": a.size,
-         "sha256": a.sha256, "inline": a.inline, "content_id": a.content_id}
+         "inline": a.inline, "content_id": a.content_id}
         for a in words.files
     ])  # fmt: skip
     if joins:

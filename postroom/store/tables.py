@@ -268,7 +268,6 @@ class Attachment(Base):
     filename: Mapped[str]
     content_type: Mapped[str]
     size: Mapped[int]  # octets
-    sha256: Mapped[str] = mapped_column(String(64))
     inline: Mapped[bool]
     content_id: Mapped[str | None]
 

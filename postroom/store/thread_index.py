@@ -28,6 +28,9 @@ _hits = (
 _taking_part = select(Participant.ticket_id).where(
     Participant.ticket_id.in_(bindparam("ticket_ids", expanding=True)), Participant.address == bindparam("address")
 )
+_agreed = select(Participant.agreed).where(
+    Participant.ticket_id == bindparam("ticket_id"), Participant.address == bindparam("address")
+)
 _same_subject = (
     select(Ticket.id).where(
         Ticket.requester == bindparam("requester"), Ticket.normal_subject == bindparam("subject"),
@@ -78,8 +81,7 @@ class ThreadIndex:
 
 def is_agreed(connection: Connection, ticket_id: int, address: str) -> bool:
     """Whether the address (lower case) takes part, and not only as one to whom no agent has agreed yet."""
-    query = select(Participant.agreed).where(Participant.ticket_id == ticket_id, Participant.address == address)
-    return bool(connection.execute(query).scalar_one_or_none())
+    return bool(connection.execute(_agreed, {"ticket_id": ticket_id, "address": address}).scalar_one_or_none())
 
 
 def agree(connection: Connection, ticket_id: int, address: str) -> None:

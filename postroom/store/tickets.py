@@ -23,6 +23,7 @@ MAX_REDIRECTS = 20  # a chain of merges longer than this is a circle
 
 _ticket = select(Ticket.__table__)
 _by_id = _ticket.where(Ticket.id == bindparam("id_"))
+_change = update(Ticket).where(Ticket.id == bindparam("id_"))  # sets the columns that it is executed with
 _by_number = _ticket.where(Ticket.number == bindparam("number"))
 _by_key = _ticket.where(Ticket.key == bindparam("key"))
 _next = (
@@ -91,7 +92,7 @@ def follow(connection: Connection, ticket: Row[Any]) -> Row[Any]:
 
 def change(connection: Connection, id_: int, values: dict[str, Any]) -> None:
     """Set columns of a ticket."""
-    connection.execute(update(Ticket).where(Ticket.id == id_).values(values))
+    connection.execute(_change, {"id_": id_, **values})
 
 
 def link(connection: Connection, id_: int, others: Sequence[int], kind: str, reason: str) -> None:

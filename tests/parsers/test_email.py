@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -149,6 +150,16 @@ def test_the_body_digest_does_not_change_on_the_way() -> None:
     other = parse(b"Received: x\nSubject: a\n\ntext\nmore\n")
     assert one.body_digest == other.body_digest
     assert one.body_digest != parse(b"Subject: a\n\ntext\nmore!\n").body_digest
+
+
+@pytest.mark.parametrize("path", EMAILS, ids=lambda path: path.stem)
+def test_what_is_read_briefly_lacks_html_and_digests_and_nothing_else(path: Path) -> None:
+    whole, brief = parse(path.read_bytes()), parse(path.read_bytes(), brief=True)
+    files = tuple(replace(file, sha256="") for file in whole.attachments)
+    forwarded = whole.forwarded
+    if forwarded is not None:
+        forwarded = replace(forwarded, attachments=tuple(replace(f, sha256="") for f in forwarded.attachments))
+    assert replace(whole, html=None, attachments=files, forwarded=forwarded) == brief
 
 
 def test_overlong_headers_are_cut_and_named() -> None:

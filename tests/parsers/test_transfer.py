@@ -1,6 +1,7 @@
 """Transfer encodings, right and wrong."""
 
 import base64
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,19 @@ def test_whatever_was_encoded_comes_back(data: bytes) -> None:
 def test_any_octets_decode_to_something(data: bytes) -> None:
     for encoding in ("base64", "quoted-printable", "uuencode", "identity"):
         transfer.decode(data, encoding)
+
+
+@given(st.binary(max_size=500), st.sampled_from([base64.encodebytes, base64.b64encode]))
+def test_the_size_of_sound_base64_is_known_without_decoding_it(data: bytes, encode: Callable[[bytes], bytes]) -> None:
+    assert transfer.size_of_base64(encode(data)) == len(data)
+
+
+@given(st.text("Aa/+=-! \r\n", max_size=40))
+def test_a_size_is_never_wrong_where_one_is_given(text: str) -> None:
+    data = text.encode()
+    octets, defect = transfer.decode(data, "base64")
+    assert transfer.size_of_base64(data) in (None, len(octets))
+    assert defect is None or transfer.size_of_base64(data) is None
 
 
 @pytest.mark.parametrize(

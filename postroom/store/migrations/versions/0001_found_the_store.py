@@ -256,7 +256,6 @@ def _mail() -> None:
         sa.Column("filename", sa.Text(), nullable=False),
         sa.Column("content_type", sa.Text(), nullable=False),
         sa.Column("size", KEY, nullable=False),
-        sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("inline", sa.Boolean(), nullable=False),
         sa.Column("content_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_attachment"),
