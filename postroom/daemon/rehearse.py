@@ -62,4 +62,4 @@ def _receive(house: House, connection: Connection, destination: Destination, raw
     thread_index.forget_ref(connection, message_id)
     settled = receive(connection, house.reception(connection), claimed, email, moment)
     row = tickets.get(connection, settled.ticket_id) if settled.outcome == "opened" and settled.ticket_id else None
-    return Rehearsed(settled, dict(row._mapping) if row is not None else None)
+    return Rehearsed(settled, row._asdict() if row is not None else None)

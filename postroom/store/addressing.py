@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, Row, Text, bindparam, cast, exists, or_, select
 from sqlalchemy.orm import aliased
 
+from postroom.store.prepared import Prepared
 from postroom.store.tables import Agent, Attachment, Correspondent, Delivery, Message, Participant, RawMail, Ticket
 
 REACHED = ("confirmation", "reply")  # what a requester gets first of us
 NOT_SENT = ("suppressed", "failed", "cancelled")
 
 _earlier = aliased(Ticket)
-_case: Any = select(
+_case = Prepared(select(
     Ticket.id, Ticket.key, Ticket.ref, Ticket.subject, Ticket.status, Ticket.priority, Ticket.queue, Ticket.mailbox,
     Ticket.requester, Ticket.tags, Ticket.contact_name, Ticket.submitter_name, Ticket.assigned_to, Ticket.first_responded_at, Ticket.sla_due_at,
     Ticket.resolution_summary, Ticket.email_message_id,
@@ -31,12 +32,12 @@ _case: Any = select(
         # whoever knows a Message-ID can report a failure: that alone keeps no mail from anyone
         or_(Delivery.state.not_in(NOT_SENT), Delivery.reported_by == "own-message-id"),
     ).label("is_reached"),
-).outerjoin_from(Ticket, Correspondent, Correspondent.address == Ticket.requester).where(Ticket.id == bindparam("ticket_id"))  # fmt: skip
-_agents: Any = (
+).outerjoin_from(Ticket, Correspondent, Correspondent.address == Ticket.requester).where(Ticket.id == bindparam("ticket_id")))  # fmt: skip
+_agents = Prepared(
     select(Agent.id, Agent.name, Agent.title, Agent.address, Agent.queues).where(Agent.active).order_by(Agent.id)
 )
-_message = select(Message.__table__).where(Message.id == bindparam("message_id"))
-_last_of_customer = (
+_message = Prepared(select(Message.__table__).where(Message.id == bindparam("message_id")))
+_last_of_customer = Prepared(
     select(Message.__table__)
     .where(
         Message.ticket_id == bindparam("ticket_id"), Message.author_type == "user", Message.visibility == "public",
@@ -44,11 +45,11 @@ _last_of_customer = (
         cast(Message.flags, Text).not_like('%"new-participant"%'),
     ).order_by(Message.id.desc()).limit(1)
 )  # fmt: skip
-_files: Any = (
+_files = Prepared(
     select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part)
     .where(Attachment.message_id == bindparam("message_id")).order_by(Attachment.id)
 )  # fmt: skip
-_participants: Any = (
+_participants = Prepared(
     select(Participant.address, Participant.name)
     .where(Participant.ticket_id == bindparam("ticket_id"), Participant.agreed, Participant.role != "agent")
     .order_by(Participant.address)
@@ -61,36 +62,36 @@ def case(connection: Connection, ticket_id: int) -> Row[Any]:
     Known: an agent has answered an earlier ticket of this requester. Confirmed: a confirmation was decided on.
     Reached: the requester was sent a confirmation or a reply about this ticket.
     """
-    row: Row[Any] = connection.execute(_case, {"ticket_id": ticket_id}).one()
+    row: Row[Any]
+    [row] = _case.all(connection, {"ticket_id": ticket_id})
     return row
 
 
 def agents(connection: Connection) -> Sequence[Row[Any]]:
     """Everyone who answers now: id, name, title, address, queues."""
-    rows: Sequence[Row[Any]] = connection.execute(_agents).all()
-    return rows
+    return _agents.all(connection, {})
 
 
 def message(connection: Connection, message_id: int) -> Row[Any]:
     """One message's row."""
-    return connection.execute(_message, {"message_id": message_id}).one()
+    row: Row[Any]
+    [row] = _message.all(connection, {"message_id": message_id})
+    return row
 
 
 def last_of_customer(connection: Connection, ticket_id: int) -> Row[Any] | None:
     """The customer's last public message on a ticket, the one that an answer answers; no flagged newcomer's."""
-    return connection.execute(_last_of_customer, {"ticket_id": ticket_id}).one_or_none()
+    return _last_of_customer.first(connection, {"ticket_id": ticket_id})
 
 
 def files(connection: Connection, message_id: int) -> Sequence[Row[Any]]:
     """A message's files: filename, size in octets, content_type, part."""
-    rows: Sequence[Row[Any]] = connection.execute(_files, {"message_id": message_id}).all()
-    return rows
+    return _files.all(connection, {"message_id": message_id})
 
 
 def participants(connection: Connection, ticket_id: int) -> Sequence[Row[Any]]:
     """Who takes part and was agreed to, without agents: address, name."""
-    rows: Sequence[Row[Any]] = connection.execute(_participants, {"ticket_id": ticket_id}).all()
-    return rows
+    return _participants.all(connection, {"ticket_id": ticket_id})
 
 
 def raw_mail(connection: Connection, digest: str) -> bytes:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from sqlalchemy import Connection, TextualSelect, bindparam, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, select, text, update
 
+from postroom.store.prepared import Prepared
 from postroom.store.tables import Counter, Utc
 
 HOUR = timedelta(hours=1)
@@ -44,7 +45,7 @@ def take(connection: Connection, limits: Sequence[Limit], now: datetime) -> Reac
     taken first: where it is one for all, transactions queue up on it and cannot lock each other out.
     """
     rows = [(limit.scope, window_of(now, limit.window)) for limit in reversed(limits)]
-    counts = connection.execute(_upsert(len(rows)), _parameters(rows))
+    counts = _upsert(len(rows)).all(connection, _parameters(rows))
     taken = {(row.scope, row.window): int(row.times) for row in counts}
     for limit in limits:
         count = taken[limit.scope, window_of(now, limit.window)]
@@ -81,7 +82,7 @@ _give_back = (
 
 
 @cache
-def _upsert(rows: int) -> TextualSelect:
+def _upsert(rows: int) -> Prepared:
     """Written out, because SQLAlchemy compiles an INSERT of several rows anew each time."""
     values = ", ".join(f"(:scope{n}, :window{n}, 1)" for n in range(rows))
     statement = (
@@ -89,7 +90,7 @@ def _upsert(rows: int) -> TextualSelect:
         'ON CONFLICT (scope, "window") DO UPDATE SET "count" = counter."count" + 1 '
         'RETURNING scope, "window", "count" AS times'
     )
-    return (
+    return Prepared(
         text(statement)
         .bindparams(*(bindparam(f"window{n}", type_=Utc) for n in range(rows)))
         .columns(scope=Counter.scope.type, window=Utc(), times=Counter.count.type)

@@ -7,13 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from postroom.store.engine import insert, insert_one
+from postroom.store.engine import insert
 from postroom.store.inbound import SELECT_CHUNK
+from postroom.store.prepared import PreparedIn, PreparedInsert
 from postroom.store.tables import Attachment, Event, Message
 
-_by_content_key: Any = select(Message.content_key, Message.id, Message.ticket_id, Message.inbound_id).where(
-    Message.content_key.in_(bindparam("keys", expanding=True))
+_by_content_key = PreparedIn(
+    Message.content_key.type,
+    lambda keys: select(Message.content_key, Message.id, Message.ticket_id, Message.inbound_id).where(
+        Message.content_key.in_(keys)
+    ),
 )
+_add = PreparedInsert(Message, lambda connection: insert(connection, Message).returning(Message.id))
+_add_attachments = PreparedInsert(Attachment)
+_add_events = PreparedInsert(Event)
 _of_ticket = (
     select(Message.__table__).where(Message.ticket_id == bindparam("ticket_id")).order_by(Message.timestamp, Message.id)
 )
@@ -21,26 +28,24 @@ _of_ticket = (
 
 def add(connection: Connection, values: dict[str, Any]) -> int:
     """Insert a message; its id. IntegrityError where its content key is known: the same mail came before."""
-    return insert_one(connection, Message, values)
+    return int(_add.one(connection, values))
 
 
 def add_attachments(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows that name the parts of a raw mail."""
-    if rows:
-        connection.execute(insert(connection, Attachment), rows)
+    _add_attachments.add(connection, rows)
 
 
 def add_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Append lines to tickets' activity."""
-    if rows:
-        connection.execute(insert(connection, Event), rows)
+    _add_events.add(connection, rows)
 
 
 def by_content_key(connection: Connection, keys: Iterable[str]) -> dict[str, Row[Any]]:
     """The messages that bear these content keys: id, ticket_id, inbound_id."""
     wanted, found = list(keys), dict[str, Row[Any]]()
     for start in range(0, len(wanted), SELECT_CHUNK):
-        for row in connection.execute(_by_content_key, {"keys": wanted[start : start + SELECT_CHUNK]}):
+        for row in _by_content_key.all(connection, wanted[start : start + SELECT_CHUNK], {}):
             found[str(row.content_key)] = row
     return found
 

@@ -21,12 +21,18 @@ from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, tex
 
 from postroom.store import leases, rates, thread_index, tickets
 from postroom.store.engine import insert, insert_new
+from postroom.store.prepared import PreparedInsert
 from postroom.store.rates import Rate
 from postroom.store.tables import AGAIN, NEW, Delivery, Event, RawMail, ThreadRef
 
 IN_DOUBT = "in doubt after a crash: automatic mail is not sent twice"
 WAITING = ("pending", "retry")
 CLAIM_SIZE_MAX = 32 << 20  # octets of mail that one claim loads, beyond its first
+
+_keep = PreparedInsert(RawMail, lambda connection: insert_new(connection, RawMail))
+_add = PreparedInsert(Delivery)
+_index = PreparedInsert(ThreadRef, lambda connection: insert_new(connection, ThreadRef))
+_note = PreparedInsert(Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,14 @@ def enqueue(connection: Connection, mails: Sequence[NewDelivery]) -> None:
     """Put mails into the outbox, index their Message-IDs for threading, and note them on their tickets."""
     raws = {m.digest: {"digest": m.digest, "size": len(m.raw), "content": m.raw} for m in mails if m.raw is not None}
     if raws:
-        connection.execute(insert_new(connection, RawMail), list(raws.values()))
-    connection.execute(insert(connection, Delivery), [_row(mail) for mail in mails])
+        _keep.add(connection, list(raws.values()))
+    _add.add(connection, [_row(mail) for mail in mails])
     told = [m for m in mails if m.ticket_id is not None and m.suppressed is None]
     refs = {(m.email_message_id, m.ticket_id) for m in told if m.email_message_id}
     if refs:
         rows = [{"ref": ref, "ticket_id": ticket_id, "kind": "message"} for ref, ticket_id in sorted(refs)]
-        connection.execute(insert_new(connection, ThreadRef), rows)
-    if told:
-        connection.execute(insert(connection, Event), [_enqueued(mail) for mail in told])
+        _index.add(connection, rows)
+    _note.add(connection, [_enqueued(mail) for mail in told])
 
 
 def _row(m: NewDelivery) -> dict[str, Any]:

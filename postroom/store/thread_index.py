@@ -8,30 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from postroom.store import tickets
 from postroom.store.engine import insert, insert_new
 from postroom.store.inbound import SELECT_CHUNK
+from postroom.store.prepared import Prepared, PreparedIn, PreparedInsert
 from postroom.store.tables import MAX_MESSAGE_ID, Delivery, Message, Participant, ThreadRef, Ticket
 
 MAX_REFS = 200  # Message-IDs of one message that are looked up or indexed: the root and the newest
 
-_hits = (
-    select(ThreadRef.ref, ThreadRef.ticket_id, ThreadRef.kind)
-    .where(ThreadRef.ref.in_(bindparam("refs", expanding=True))).order_by(ThreadRef.ticket_id)
+_hits = PreparedIn(
+    ThreadRef.ref.type,
+    lambda refs: (
+        select(ThreadRef.ref, ThreadRef.ticket_id, ThreadRef.kind)
+        .where(ThreadRef.ref.in_(refs)).order_by(ThreadRef.ticket_id)
+    ),
 )  # fmt: skip
-_taking_part = select(Participant.ticket_id).where(
-    Participant.ticket_id.in_(bindparam("ticket_ids", expanding=True)), Participant.address == bindparam("address")
+_taking_part = PreparedIn(
+    Participant.ticket_id.type,
+    lambda ids: select(Participant.ticket_id).where(
+        Participant.ticket_id.in_(ids), Participant.address == bindparam("address")
+    ),
 )
-_agreed = select(Participant.agreed).where(
-    Participant.ticket_id == bindparam("ticket_id"), Participant.address == bindparam("address")
+_agreed = Prepared(
+    select(Participant.agreed).where(
+        Participant.ticket_id == bindparam("ticket_id"), Participant.address == bindparam("address")
+    )
 )
-_same_subject = (
+_add_participants = PreparedInsert(Participant, lambda connection: insert_new(connection, Participant))
+_same_subject = Prepared(
     select(Ticket.id).where(
         Ticket.requester == bindparam("requester"), Ticket.normal_subject == bindparam("subject"),
         Ticket.updated_at >= bindparam("since"), Ticket.status.not_in(("resolved", "closed")), Ticket.merged_into.is_(None),
@@ -51,7 +59,7 @@ class ThreadIndex:
         wanted = bounded(refs)
         if not wanted:
             return found
-        for ref, ticket_id, kind in self._connection.execute(_hits, {"refs": wanted}):
+        for ref, ticket_id, kind in _hits.all(self._connection, wanted, {}):
             found.setdefault(ref, []).append((ticket_id, kind))
         return found
 
@@ -68,20 +76,20 @@ class ThreadIndex:
     def by_subject(self, subject: str, requester: str, since: datetime) -> list[int]:
         """Up to two unresolved tickets of that requester and normalised subject, touched since then."""
         values = {"subject": subject, "requester": requester, "since": since}
-        return list(self._connection.execute(_same_subject, values).scalars())
+        return [int(row.id) for row in _same_subject.all(self._connection, values)]
 
     def taking_part(self, ticket_ids: Sequence[int], address: str) -> set[int]:
         """Those of the tickets of which the address (lower case) is a participant."""
         found: set[int] = set()
         for start in range(0, len(ticket_ids), SELECT_CHUNK):
-            values = {"ticket_ids": list(ticket_ids[start : start + SELECT_CHUNK]), "address": address}
-            found.update(self._connection.execute(_taking_part, values).scalars())
+            rows = _taking_part.all(self._connection, ticket_ids[start : start + SELECT_CHUNK], {"address": address})
+            found.update(int(row.ticket_id) for row in rows)
         return found
 
 
 def is_agreed(connection: Connection, ticket_id: int, address: str) -> bool:
     """Whether the address (lower case) takes part, and not only as one to whom no agent has agreed yet."""
-    return bool(connection.execute(_agreed, {"ticket_id": ticket_id, "address": address}).scalar_one_or_none())
+    return bool(_agreed.scalar(connection, {"ticket_id": ticket_id, "address": address}))
 
 
 def agree(connection: Connection, ticket_id: int, address: str) -> None:
@@ -96,23 +104,25 @@ def add_refs(connection: Connection, ticket_id: int, own: str | None, named: Ite
     if own and len(own) <= MAX_MESSAGE_ID:
         rows.append({"ref": own, "ticket_id": ticket_id, "kind": "message"})
     if rows:
-        connection.execute(_index(connection.dialect.name), rows)
+        _index.add(connection, rows)
 
 
-@cache
-def _index(dialect: str) -> Any:
+def _indexing(connection: Connection) -> Any:
     """Who is named already and turns out to be one of the ticket's messages becomes one."""
-    inserted = (sqlite if dialect == "sqlite" else postgresql).insert(ThreadRef.__table__)
+    inserted = insert(connection, ThreadRef)
     return inserted.on_conflict_do_update(
         index_elements=["ref", "ticket_id"], set_={"kind": "message"}, where=inserted.excluded.kind == "message"
     )
+
+
+_index = PreparedInsert(ThreadRef, _indexing)
 
 
 def add_participants(connection: Connection, ticket_id: int, people: Sequence[dict[str, Any]]) -> None:
     """Add participants (`address`, `name`, `role`, `agreed`, `created_at`); who is one already stays as he is."""
     if people:
         rows = [{"ticket_id": ticket_id, **person} for person in people]
-        connection.execute(insert_new(connection, Participant), rows)
+        _add_participants.add(connection, rows)
 
 
 def participants(connection: Connection, ticket_id: int) -> Sequence[Any]:
@@ -129,7 +139,7 @@ def move(connection: Connection, from_ticket: int, to_ticket: int) -> list[str]:
     refs = connection.execute(select(ThreadRef.ref, ThreadRef.kind).where(ThreadRef.ticket_id == from_ticket)).all()
     if refs:
         moved = [{"ref": ref, "ticket_id": to_ticket, "kind": kind} for ref, kind in refs]
-        connection.execute(_index(connection.dialect.name), moved)
+        _index.add(connection, moved)
     before = {person.address for person in participants(connection, to_ticket)}
     new = [
         {"address": p.address, "name": p.name, "role": p.role, "agreed": p.agreed, "created_at": p.created_at}

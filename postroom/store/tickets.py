@@ -7,13 +7,13 @@ numbers again, and an answer to an old mail must not reach whoever got the numbe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from random import Random
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from postroom.store.engine import insert, insert_for, insert_new
+from postroom.store.engine import insert, insert_new
+from postroom.store.prepared import Prepared, PreparedInsert
 from postroom.store.tables import Sequence as SequenceTable
 from postroom.store.tables import Ticket, TicketLink
 
@@ -22,11 +22,14 @@ KEY_BITS = 48  # of a ticket's key: short enough for an address, and of a millio
 MAX_REDIRECTS = 20  # a chain of merges longer than this is a circle
 
 _ticket = select(Ticket.__table__)
-_by_id = _ticket.where(Ticket.id == bindparam("id_"))
-_change = update(Ticket).where(Ticket.id == bindparam("id_"))  # sets the columns that it is executed with
-_by_number = _ticket.where(Ticket.number == bindparam("number"))
-_by_key = _ticket.where(Ticket.key == bindparam("key"))
-_next = (
+_by_id = Prepared(_ticket.where(Ticket.id == bindparam("id_")))
+_change = Prepared(update(Ticket).where(Ticket.id == bindparam("id_")))  # sets the columns that it is executed with
+_by_number = Prepared(_ticket.where(Ticket.number == bindparam("number")))
+_by_key = Prepared(_ticket.where(Ticket.key == bindparam("key")))
+_insert = PreparedInsert(  # nothing, where the key is another ticket's
+    Ticket, lambda c: insert(c, Ticket).on_conflict_do_nothing(index_elements=["key"]).returning(Ticket.id)
+)
+_next = Prepared(
     update(SequenceTable).where(SequenceTable.name == bindparam("row_name"))
     .values(value=SequenceTable.value + 1).returning(SequenceTable.value)
 )  # fmt: skip
@@ -34,9 +37,9 @@ _next = (
 
 def next_number(connection: Connection, first: int) -> int:
     """The next ticket number, `first` for the very first; given back if the transaction rolls back."""
-    value = connection.execute(_next, {"row_name": TICKET_NUMBERS}).scalar_one_or_none()
+    value = _next.scalar(connection, {"row_name": TICKET_NUMBERS})
     if value is not None:
-        return value
+        return int(value)
     start = insert(connection, SequenceTable).values(name=TICKET_NUMBERS, value=first)
     again = {"value": SequenceTable.value + 1}  # another daemon was first
     return int(
@@ -50,30 +53,24 @@ def add(connection: Connection, values: dict[str, Any], random: Random) -> int:
     """Insert a ticket, with a key of its own; its id."""
     while True:
         row = {**values, "key": random.randrange(1, 1 << KEY_BITS)}  # 0 is no ticket's
-        id_ = connection.execute(_insert(connection.dialect.name), row).scalar_one_or_none()
+        id_ = _insert.one(connection, row)
         if id_ is not None:
             return int(id_)
 
 
-@cache
-def _insert(dialect: str) -> Any:
-    """Nothing is inserted where the key is another ticket's."""
-    return insert_for(dialect, Ticket).on_conflict_do_nothing(index_elements=["key"]).returning(Ticket.id)
-
-
 def get(connection: Connection, id_: int) -> Row[Any] | None:
     """The ticket's row, as it is, merged or not."""
-    return connection.execute(_by_id, {"id_": id_}).one_or_none()
+    return _by_id.first(connection, {"id_": id_})
 
 
 def by_number(connection: Connection, number: int) -> Row[Any] | None:
     """The ticket of that number, as it is, merged or not."""
-    return connection.execute(_by_number, {"number": number}).one_or_none()
+    return _by_number.first(connection, {"number": number})
 
 
 def by_key(connection: Connection, key: int) -> Row[Any] | None:
     """The ticket of that key, as it is, merged or not."""
-    return connection.execute(_by_key, {"key": key}).one_or_none()
+    return _by_key.first(connection, {"key": key})
 
 
 def by_ref(connection: Connection, ref: str) -> Row[Any] | None:
@@ -86,13 +83,13 @@ def follow(connection: Connection, ticket: Row[Any]) -> Row[Any]:
     for _ in range(MAX_REDIRECTS):
         if ticket.merged_into is None:
             break
-        ticket = connection.execute(_by_id, {"id_": ticket.merged_into}).one()
+        [ticket] = _by_id.all(connection, {"id_": ticket.merged_into})
     return ticket
 
 
 def change(connection: Connection, id_: int, values: dict[str, Any]) -> None:
     """Set columns of a ticket."""
-    connection.execute(_change, {"id_": id_, **values})
+    _change.run(connection, [{"id_": id_, **values}])
 
 
 def link(connection: Connection, id_: int, others: Sequence[int], kind: str, reason: str) -> None:

@@ -1,0 +1,198 @@
+"""Statements of the hot path, prepared: compiled once for each dialect, then run on the driver's own cursor.
+
+SQLAlchemy's execution costs 20 to 40 µs of each statement, which is several times what SQLite takes to run it; a message
+has a dozen of them. What is prepared is SQLAlchemy Core all the same: its compiler, its types, its errors. The driver keeps
+the statement prepared on its side (sqlite3's cache; psycopg after the fifth time).
+
+A transaction must have begun: `Store.read()` and `Store.write()` see to that.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Dialect, Executable, bindparam
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
+
+from postroom.store.engine import insert
+
+Values = Mapping[str, Any]
+Make = Callable[[Connection], Any]
+
+REGISTRY: list[Prepared] = []  # every one there is: a test has the database explain each
+
+
+class Prepared:
+    """One statement, for any number of connections and threads."""
+
+    def __init__(self, statement: Executable | Make) -> None:
+        """A Core statement, or what makes it for a connection where the dialects have their own."""
+        self._statement = statement
+        self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
+        REGISTRY.append(self)
+
+    def all(self, connection: Connection, values: Values, *, named: bool = False) -> list[Any]:
+        """Every row, as a named tuple of its columns. Raises SQLAlchemy's errors.
+
+        `named`: the keys of `values` are the columns that it writes.
+        """
+        compiled = self._for(connection, tuple(values) if named else ())
+        cursor = compiled.run(connection, [values])
+        try:
+            return compiled.rows(cursor)
+        finally:
+            cursor.close()
+
+    def first(self, connection: Connection, values: Values, *, named: bool = False) -> Any | None:
+        """The first row, or None."""
+        rows = self.all(connection, values, named=named)
+        return rows[0] if rows else None
+
+    def scalar(self, connection: Connection, values: Values, *, named: bool = False) -> Any | None:
+        """The first column of the first row, or None."""
+        row = self.first(connection, values, named=named)
+        return None if row is None else row[0]
+
+    def run(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Execute it for each of these; all have the same keys. What it returns is dropped."""
+        self._for(connection, tuple(rows[0])).run(connection, rows).close()
+
+    def _for(self, connection: Connection, keys: tuple[str, ...]) -> _Compiled:
+        found = self._compiled.get((connection.dialect.name, keys))
+        if found is None:
+            made = self._statement(connection) if callable(self._statement) else self._statement
+            found = _Compiled(made, connection.dialect, keys or None)
+            self._compiled[connection.dialect.name, keys] = found
+        return found
+
+
+class PreparedIn:
+    """A statement with a list of values in it: one for each power of two, the last value filling up the rest."""
+
+    def __init__(self, kind: TypeEngine[Any], make: Callable[[list[BindParameter[Any]]], Executable]) -> None:
+        """`make` is given the parameters that stand for values of that type."""
+        self._kind, self._make = kind, make
+        self._sized: dict[int, Prepared] = {}
+        self._of(1)  # so that the test of every statement knows it
+
+    def all(self, connection: Connection, wanted: Sequence[Any], values: Values) -> list[Any]:
+        """Every row for these values; none for none. The caller bounds how many there are."""
+        if not wanted:
+            return []
+        size = 1 << (len(wanted) - 1).bit_length()
+        listed = {f"in{n}": wanted[min(n, len(wanted) - 1)] for n in range(size)}
+        return self._of(size).all(connection, {**listed, **values})
+
+    def _of(self, size: int) -> Prepared:
+        found = self._sized.get(size)
+        if found is None:
+            parameters = [bindparam(f"in{n}", type_=self._kind) for n in range(size)]
+            found = self._sized[size] = Prepared(self._make(parameters))
+        return found
+
+
+class PreparedInsert:
+    """Rows into a table; columns that are not given get their default, as they do from SQLAlchemy."""
+
+    def __init__(self, table: type[DeclarativeBase], make: Make | None = None) -> None:
+        """`make`: the INSERT, where it is more than a plain one."""
+        self._defaults = {c.name: c.default for c in table.__table__.c if c.default is not None}
+        self._prepared = Prepared(make or (lambda connection: insert(connection, table)))
+
+    def add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert these, which all have the same keys. IntegrityError where one breaks a constraint."""
+        if rows:
+            self._prepared.run(connection, [self._whole(row) for row in rows])
+
+    def one(self, connection: Connection, row: dict[str, Any]) -> Any | None:
+        """Insert one, and give back what is returned of it; None where it was there already."""
+        return self._prepared.scalar(connection, self._whole(row), named=True)
+
+    def _whole(self, row: dict[str, Any]) -> dict[str, Any]:
+        missing = self._defaults.keys() - row.keys()
+        return row if not missing else row | {name: _default(self._defaults[name]) for name in sorted(missing)}
+
+
+def _default(default: Any) -> Any:
+    return default.arg(None) if default.is_callable else default.arg
+
+
+class _Compiled:
+    """A statement of one dialect: its text, how its values go in, how its columns come out."""
+
+    def __init__(self, statement: Any, dialect: Dialect, keys: Sequence[str] | None) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=keys)
+        self.text = str(compiled)
+        self._dialect = dialect
+        self._positional = bool(compiled.positional)
+        names = compiled.positiontup if self._positional else list(compiled.binds)
+        self._binds = [
+            (name, compiled.params.get(name), compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+            for name in names
+        ]
+        self._types = [column.type for column in getattr(statement, "exported_columns", ())]
+        names = [column.key for column in getattr(statement, "exported_columns", ())]
+        self._row: Any = namedtuple("Row", names, rename=True) if names else None  # noqa: PYI024 - made of a statement
+        self._out: list[tuple[int, Any]] | None = None
+
+    def run(self, connection: Connection, rows: Sequence[Values]) -> Any:
+        """A cursor that has executed it."""
+        values = [self._values(row) for row in rows]
+        cursor = connection.connection.cursor()
+        try:
+            if len(values) == 1:
+                cursor.execute(self.text, values[0])
+            else:
+                cursor.executemany(self.text, values)
+        except self._dialect.loaded_dbapi.Error as error:
+            cursor.close()
+            raise self._named(connection, error) from error
+        except BaseException:
+            cursor.close()
+            raise
+        return cursor
+
+    def rows(self, cursor: Any) -> list[Any]:
+        """What the cursor has, as named tuples of Python's values."""
+        found = cursor.fetchall()
+        if self._out is None:
+            impl = [kind.dialect_impl(self._dialect) for kind in self._types]
+            described = [column[1] for column in cursor.description]
+            out = [one.result_processor(self._dialect, code) for one, code in zip(impl, described, strict=True)]
+            self._out = [(i, process) for i, process in enumerate(out) if process is not None]
+        make, out_ = self._row._make, self._out
+        if not out_:
+            return [make(row) for row in found]
+        rows = []
+        for row in found:
+            values = list(row)
+            for i, process in out_:
+                values[i] = process(values[i])
+            rows.append(make(values))
+        return rows
+
+    def _values(self, row: Values) -> Any:
+        if self._positional:
+            return [
+                process(row.get(name, fixed)) if process is not None else row.get(name, fixed)
+                for name, fixed, process in self._binds
+            ]
+        return {
+            name: process(row.get(name, fixed)) if process is not None else row.get(name, fixed)
+            for name, fixed, process in self._binds
+        }
+
+    def _named(self, connection: Connection, error: Exception) -> Exception:
+        """The driver's error as SQLAlchemy's, without the values: they are people's words."""
+        base = self._dialect.loaded_dbapi.Error
+        is_gone = self._dialect.is_disconnect(error, connection.connection.driver_connection, None)  # type: ignore[arg-type]
+        named = DBAPIError.instance(
+            self.text, None, error, base, connection_invalidated=is_gone, dialect=self._dialect, hide_parameters=True
+        )
+        if is_gone:
+            connection.invalidate(error)
+        return named
