@@ -47,12 +47,12 @@ class Prepared:
         finally:
             cursor.close()
 
-    def first(self, connection: Connection, values: Values, *, named: bool = False) -> Any | None:
+    def first(self, connection: Connection, values: Values, *, named: bool = False) -> Any:
         """The first row, or None."""
         rows = self.all(connection, values, named=named)
         return rows[0] if rows else None
 
-    def scalar(self, connection: Connection, values: Values, *, named: bool = False) -> Any | None:
+    def scalar(self, connection: Connection, values: Values, *, named: bool = False) -> Any:
         """The first column of the first row, or None."""
         row = self.first(connection, values, named=named)
         return None if row is None else row[0]
@@ -108,7 +108,7 @@ class PreparedInsert:
         if rows:
             self._prepared.run(connection, [self._whole(row) for row in rows])
 
-    def one(self, connection: Connection, row: dict[str, Any]) -> Any | None:
+    def one(self, connection: Connection, row: dict[str, Any]) -> Any:
         """Insert one, and give back what is returned of it; None where it was there already."""
         return self._prepared.scalar(connection, self._whole(row), named=True)
 
@@ -136,7 +136,7 @@ class _Compiled:
         ]
         self._types = [column.type for column in getattr(statement, "exported_columns", ())]
         names = [column.key for column in getattr(statement, "exported_columns", ())]
-        self._row: Any = namedtuple("Row", names, rename=True) if names else None  # noqa: PYI024 - made of a statement
+        self._row: Any = namedtuple("Row", names, rename=True) if names else None
         self._out: list[tuple[int, Any]] | None = None
 
     def run(self, connection: Connection, rows: Sequence[Values]) -> Any:
