@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, cast, exists, or_, select
+from sqlalchemy import Connection, Row, Text, and_, bindparam, cast, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from postroom.store.prepared import Prepared
@@ -28,9 +28,9 @@ _case = Prepared(select(
     ).label("is_known"),
     exists().where(Delivery.ticket_id == Ticket.id, Delivery.purpose == "confirmation").label("is_confirmed"),
     exists().where(
-        Delivery.ticket_id == Ticket.id, Delivery.recipient == Ticket.requester, Delivery.purpose.in_(REACHED),
+        Delivery.ticket_id == Ticket.id, Delivery.recipient == Ticket.requester, or_(*(Delivery.purpose == purpose for purpose in REACHED)),
         # whoever knows a Message-ID can report a failure: that alone keeps no mail from anyone
-        or_(Delivery.state.not_in(NOT_SENT), Delivery.reported_by == "own-message-id"),
+        or_(and_(*(Delivery.state != state for state in NOT_SENT)), Delivery.reported_by == "own-message-id"),
     ).label("is_reached"),
 ).outerjoin_from(Ticket, Correspondent, Correspondent.address == Ticket.requester).where(Ticket.id == bindparam("ticket_id")))  # fmt: skip
 _agents = Prepared(
@@ -81,7 +81,8 @@ def message(connection: Connection, message_id: int) -> Row[Any]:
 
 def last_of_customer(connection: Connection, ticket_id: int) -> Row[Any] | None:
     """The customer's last public message on a ticket, the one that an answer answers; no flagged newcomer's."""
-    return _last_of_customer.first(connection, {"ticket_id": ticket_id})
+    row: Row[Any] | None = _last_of_customer.first(connection, {"ticket_id": ticket_id})
+    return row
 
 
 def files(connection: Connection, message_id: int) -> Sequence[Row[Any]]:

@@ -134,7 +134,7 @@ def _holder(written: bytes) -> tuple[str, str]:
 
 def insert(connection: Connection, table: type[DeclarativeBase]) -> Any:
     """An INSERT of this database's dialect, for `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    return insert_for(connection.dialect.name, table)
+    return _insert_for(connection.dialect.name, table)
 
 
 def insert_new(connection: Connection, table: type[DeclarativeBase]) -> Any:
@@ -142,26 +142,15 @@ def insert_new(connection: Connection, table: type[DeclarativeBase]) -> Any:
     return _insert_new(connection.dialect.name, table)
 
 
-def insert_one(connection: Connection, table: type[DeclarativeBase], values: dict[str, Any]) -> int:
-    """Insert a row; its id."""
-    return int(connection.execute(_insert_returning_id(connection.dialect.name, table), values).scalar_one())
-
-
 # Statements are made once: what SQLAlchemy works out about one it keeps with it, and the hot path runs on that.
 @cache
-def insert_for(dialect: str, table: type[DeclarativeBase]) -> Any:
-    """An INSERT of that dialect."""
+def _insert_for(dialect: str, table: type[DeclarativeBase]) -> Any:
     return (sqlite if dialect == "sqlite" else postgresql).insert(table.__table__)
 
 
 @cache
 def _insert_new(dialect: str, table: type[DeclarativeBase]) -> Any:
-    return insert_for(dialect, table).on_conflict_do_nothing()
-
-
-@cache
-def _insert_returning_id(dialect: str, table: type[DeclarativeBase]) -> Any:
-    return insert_for(dialect, table).returning(table.__table__.c.id)
+    return _insert_for(dialect, table).on_conflict_do_nothing()
 
 
 def _open(url: str, busy_seconds: float) -> Engine:
@@ -171,7 +160,13 @@ def _open(url: str, busy_seconds: float) -> Engine:
             return _open_sqlite(url, parsed.database, busy_seconds)
         if parsed.drivername != "postgresql+psycopg":
             raise ConfigError(f"store.url: {parsed.drivername} is neither sqlite nor postgresql+psycopg")
-        return create_engine(url, pool_pre_ping=True, pool_size=8, connect_args={"connect_timeout": int(busy_seconds)})
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=8,
+            connect_args={"connect_timeout": int(busy_seconds)},
+        )
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(f"store.url: {error}") from error
 
@@ -180,7 +175,9 @@ def _open_sqlite(url: str, database: str | None, busy_seconds: float) -> Engine:
     if database not in (None, "", ":memory:"):
         _make_private(Path(str(database)))
     engine = create_engine(
-        url, connect_args={"timeout": busy_seconds, "isolation_level": None, "check_same_thread": False}
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": busy_seconds, "isolation_level": None, "check_same_thread": False},
     )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

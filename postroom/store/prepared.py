@@ -127,6 +127,7 @@ class _Compiled:
     def __init__(self, statement: Any, dialect: Dialect, keys: Sequence[str] | None) -> None:
         compiled = statement.compile(dialect=dialect, column_keys=keys)
         self.text = str(compiled)
+        assert "POSTCOMPILE" not in self.text, "a list within a statement is PreparedIn's, or spelt out"
         self._dialect = dialect
         self._positional = bool(compiled.positional)
         names = compiled.positiontup if self._positional else list(compiled.binds)
@@ -142,12 +143,17 @@ class _Compiled:
     def run(self, connection: Connection, rows: Sequence[Values]) -> Any:
         """A cursor that has executed it."""
         values = [self._values(row) for row in rows]
+        many = len(values) > 1
         cursor = connection.connection.cursor()
         try:
-            if len(values) == 1:
-                cursor.execute(self.text, values[0])
-            else:
+            for listener in connection.dispatch.before_cursor_execute:  # who watches statements, watches these too
+                listener(connection, cursor, self.text, values if many else values[0], None, many)
+            if many:
                 cursor.executemany(self.text, values)
+            else:
+                cursor.execute(self.text, values[0])
+            for listener in connection.dispatch.after_cursor_execute:
+                listener(connection, cursor, self.text, values if many else values[0], None, many)
         except self._dialect.loaded_dbapi.Error as error:
             cursor.close()
             raise self._named(connection, error) from error

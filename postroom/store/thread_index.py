@@ -42,7 +42,7 @@ _add_participants = PreparedInsert(Participant, lambda connection: insert_new(co
 _same_subject = Prepared(
     select(Ticket.id).where(
         Ticket.requester == bindparam("requester"), Ticket.normal_subject == bindparam("subject"),
-        Ticket.updated_at >= bindparam("since"), Ticket.status.not_in(("resolved", "closed")), Ticket.merged_into.is_(None),
+        Ticket.updated_at >= bindparam("since"), Ticket.status != "resolved", Ticket.status != "closed", Ticket.merged_into.is_(None),
     ).limit(2)
 )  # fmt: skip
 

@@ -60,17 +60,20 @@ def add(connection: Connection, values: dict[str, Any], random: Random) -> int:
 
 def get(connection: Connection, id_: int) -> Row[Any] | None:
     """The ticket's row, as it is, merged or not."""
-    return _by_id.first(connection, {"id_": id_})
+    row: Row[Any] | None = _by_id.first(connection, {"id_": id_})
+    return row
 
 
 def by_number(connection: Connection, number: int) -> Row[Any] | None:
     """The ticket of that number, as it is, merged or not."""
-    return _by_number.first(connection, {"number": number})
+    row: Row[Any] | None = _by_number.first(connection, {"number": number})
+    return row
 
 
 def by_key(connection: Connection, key: int) -> Row[Any] | None:
     """The ticket of that key, as it is, merged or not."""
-    return _by_key.first(connection, {"key": key})
+    row: Row[Any] | None = _by_key.first(connection, {"key": key})
+    return row
 
 
 def by_ref(connection: Connection, ref: str) -> Row[Any] | None:

@@ -4,25 +4,10 @@ import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from postroom.store import counters
 from postroom.store.counters import DAY, HOUR, Limit
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/postroom.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    )
-    opened = Store(url)
-    upgrade(opened)
-    yield opened
-    opened.dispose()
 
 
 def limits(sender="ann", narrow=3, wide=100):
