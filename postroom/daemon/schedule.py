@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from postroom.config import Config
 from postroom.daemon.calendar_jobs import Job
+from postroom.desk import erasure
 from postroom.desk.due import sweep
 from postroom.desk.happened import Happened
 from postroom.errors import TemporaryFailure
@@ -29,6 +30,7 @@ from postroom.store.engine import Store
 OLDEST_PENDING = timedelta(minutes=15)  # a mail that waits longer is worth an operator's look
 CHECK_SECONDS = 300
 TIDY_SECONDS = 6 * 3600
+PURGE_SECONDS = 3600
 SWEEP_SECONDS = 60  # how exactly due times are kept
 SWEEP_BATCH = 50  # things of each kind in one transaction: whoever else writes waits no longer
 SWEEPS_MAX = 100  # transactions of one round
@@ -73,6 +75,8 @@ class Schedule:
             self._every(SWEEP_SECONDS, self.sweep)  # at once: much may have become due while nobody looked
         if self._jobs:
             self._every(CHECK_SECONDS, self.make_up)
+        if any(getattr(self._config.retention, kind) for kind in self._config.retention.__struct_fields__):
+            self._every(PURGE_SECONDS, self.purge)
         if self._store.is_sqlite:
             self._every(TIDY_SECONDS, self.tidy)
 
@@ -157,6 +161,16 @@ class Schedule:
             raise
         except Exception:  # the edge: one ticket, whatever is wrong with it
             log.exception("nobody was told", ticket=happened.ticket_id, what=happened.what)
+
+    def purge(self) -> None:
+        """Erase what was kept as long as [retention] says."""
+        try:
+            purged = erasure.purge(self._store, self._config.retention, self._clock())
+        except TemporaryFailure as error:  # what was erased is; the next round does the rest
+            log.warning("deferred", job="purge", why=str(error))
+            return
+        if purged:
+            log.info("purged", **purged)
 
     def tidy(self) -> None:
         """Give the write-ahead log back to the disk, and the query planner its statistics."""

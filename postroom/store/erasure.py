@@ -6,14 +6,39 @@ a server's new numbering, is known and does not come back.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, String, Table, Text, and_, delete, func, or_, select, update
+from sqlalchemy import cast as sql_cast
 
-from postroom.store.tables import InboundEmail, RawMail
+from postroom.store.engine import insert
+from postroom.store.tables import (
+    Agent,
+    Attachment,
+    Delivery,
+    Event,
+    InboundEmail,
+    Message,
+    Participant,
+    RawMail,
+    ThreadRef,
+    Ticket,
+    TicketLink,
+)  # fmt: skip
 
 DELETED = "deleted"  # the outcome of a mail that a person took out of quarantine for good
+ERASED = "erased"  # what stands in place of a reason, an address, a name
+ERASED_SUBJECT = "(erased)"
+ERASED_MARK = "[erased]"  # in place of words within others' words
+SETTLED = ("processed", "duplicate", "quarantined")
+UNDER_WAY = ("pending", "sending", "retry")
+KEPT_DETAIL = {"purpose", "type", "visibility", "messages", "message", "reminder", "due", "what"}
+TELLING = {"status", "priority", "type", "category"}  # whose `from` and `to` are words of ours
+NOT_SWEPT = {"raw_mail", "agent", "mailbox_state", "sequence", "recurring", "imap_message"}
 
 
 def empty_received(connection: Connection, ids: Sequence[int], now: datetime) -> int:
@@ -44,3 +69,150 @@ def delete_quarantined(connection: Connection, id_: int, reason: str, now: datet
     if result.rowcount:
         empty_received(connection, [id_], now)
     return bool(result.rowcount)
+
+
+def erase_received(connection: Connection, ids: Sequence[int], now: datetime) -> int:
+    """Erase mails that were received, bytes and envelope and evidence; what is left says when, how big and what became of it."""
+    octets = empty_received(connection, ids, now)
+    rows = connection.execute(select(InboundEmail.id, InboundEmail.decision).where(InboundEmail.id.in_(ids))).all()
+    for row in rows:
+        steps = [
+            {"step": line.get("step"), "rule": line.get("rule"), "outcome": line.get("outcome"), "why": ERASED, "evidence": {}}
+            for line in row.decision or []
+        ]  # fmt: skip
+        values: dict[str, Any] = {"sender": None, "peer": {}, "decision": steps, "reason": ERASED}
+        connection.execute(update(InboundEmail).where(InboundEmail.id == row.id).values(values))
+    return octets
+
+
+def erase_sent(connection: Connection, ids: Sequence[int]) -> int:
+    """Erase mails that went out, or will not any more; what waits is cancelled. How many are under way, and were left.
+
+    Bytes that somebody else is still to get stay until he has them.
+    """
+    d = Delivery
+    waiting = update(d).where(d.id.in_(ids), d.state.in_(("pending", "retry")))
+    connection.execute(waiting.values(state="cancelled", next_attempt_at=None))
+    settled = (d.id.in_(ids), d.state != "sending")
+    values = {"recipient": ERASED, "subject": "", "reason": ERASED, "digest": None}
+    digests = _digests(connection, *settled)
+    connection.execute(update(d).where(*settled).values(values))
+    kept = _digests(connection, d.digest.in_(digests), d.state.in_(UNDER_WAY))
+    empty(connection, sorted(digests - kept))
+    left = select(func.count()).select_from(d).where(d.id.in_(ids), d.state == "sending")
+    return int(connection.execute(left).scalar_one())
+
+
+def _digests(connection: Connection, *which: ColumnElement[bool]) -> set[str]:
+    found = connection.execute(select(Delivery.digest).where(*which, Delivery.digest.is_not(None)))
+    return {str(digest) for digest in found.scalars()}
+
+
+def erase_bytes(connection: Connection, ids: Sequence[int]) -> None:
+    """Erase the bytes of mails that went out, where nobody is still to get them; that they went, and to whom, stays."""
+    d = Delivery
+    digests = _digests(connection, d.id.in_(ids))
+    gone = sorted(digests - _digests(connection, d.digest.in_(digests), d.state.in_(UNDER_WAY)))
+    connection.execute(update(d).where(d.id.in_(ids), d.digest.in_(gone)).values(digest=None))
+    empty(connection, gone)
+
+
+def erase_messages(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Erase messages with their files and their mail; that there were some, when and by what kind of author stays."""
+    rows = connection.execute(
+        select(Message.inbound_id, Message.ticket_id, Message.email_message_id).where(Message.id.in_(ids))
+    ).all()
+    erase_received(connection, [row.inbound_id for row in rows if row.inbound_id is not None], now)
+    refs = [row.email_message_id for row in rows if row.email_message_id]
+    connection.execute(delete(ThreadRef).where(ThreadRef.ref.in_(refs)))
+    connection.execute(delete(Attachment).where(Attachment.message_id.in_(ids)))
+    connection.execute(update(Message).where(Message.id.in_(ids)).values(
+        email_message_id=None, references=[], author_address=ERASED, author_name="", subject="", text="",
+    ))  # fmt: skip
+
+
+def erase_tickets(connection: Connection, ids: Sequence[int], now: datetime) -> int:
+    """Erase everything that was written on these tickets; refs, times and states stay. How many mails are under way."""
+    messages = select(Message.id, Message.author_type).where(Message.ticket_id.in_(ids))
+    erase_messages(connection, [row.id for row in connection.execute(messages)], now)
+    received = select(InboundEmail.id).where(InboundEmail.ticket_id.in_(ids), InboundEmail.state.in_(SETTLED))
+    erase_received(connection, list(connection.execute(received).scalars()), now)
+    sent = select(Delivery.id).where(Delivery.ticket_id.in_(ids))
+    left = erase_sent(connection, list(connection.execute(sent).scalars()))
+    connection.execute(delete(ThreadRef).where(ThreadRef.ticket_id.in_(ids)))
+    connection.execute(delete(Participant).where(Participant.ticket_id.in_(ids)))
+    either = or_(TicketLink.ticket_id.in_(ids), TicketLink.other_id.in_(ids))
+    connection.execute(update(TicketLink).where(either).values(reason=ERASED))
+    _erase_events(connection, ids)
+    connection.execute(update(Ticket).where(Ticket.id.in_(ids)).values(
+        subject=ERASED_SUBJECT, normal_subject="", description="", submitter_name="", submitter_email="", requester="",
+        email_message_id=None, email_thread_id=None, contact_name=None, contact_email=None, contact_phone=None,
+        client=None, site=None, support_contract=None, affected_asset=None, related_system=None, suppliers=[],
+        triage_notes=None, resolution_summary=None, root_cause=None, satisfaction_notes=None, custom_fields={},
+    ))  # fmt: skip
+    lines = [{"ticket_id": id_, "at": now, "actor": "postroom", "event": ERASED, "detail": {}} for id_ in ids]
+    connection.execute(insert(connection, Event), lines)
+    return left
+
+
+def _erase_events(connection: Connection, ids: Sequence[int]) -> None:
+    """Leave of activity what it was, when, and who of ours did it."""
+    ours = set(connection.execute(select(Agent.name)).scalars()) | {"postroom", "command line"}
+    for row in connection.execute(select(Event.__table__).where(Event.ticket_id.in_(ids))).all():
+        kept = KEPT_DETAIL | ({"from", "to"} if row.event in TELLING else set())
+        detail = {key: value for key, value in row.detail.items() if key in kept}
+        actor = row.actor if row.actor in ours else ERASED
+        if (detail, actor) != (row.detail, row.actor):
+            connection.execute(update(Event).where(Event.id == row.id).values(detail=detail, actor=actor))
+
+
+def sweep(connection: Connection, table: Table, after: int, needles: Sequence[str], chunk: int) -> tuple[int, int]:
+    """Take words out of a stretch of a table's text and JSON; the last row number looked at (0: none is left), and how many changed.
+
+    A row whose very key holds one goes. Bytes of mail are another matter.
+    """
+    keys = list(table.primary_key.columns)
+    order = keys[0] if keys[0].name == "id" else None
+    columns = [c for c in table.columns if isinstance(c.type, String | JSON) and not c.foreign_keys]
+    if not columns or table.name in NOT_SWEPT:
+        return 0, 0
+    found = or_(*(_holds(connection, column, needle) for column in columns for needle in _spellings(needles)))
+    query = select(table).where(found)
+    query = query.where(order > after).order_by(order).limit(chunk) if order is not None else query.limit(chunk)
+    rows = connection.execute(query).all()
+    count = 0
+    for row in rows:
+        this = and_(*(key == row._mapping[key.name] for key in keys))
+        changes = {c.name: without(row._mapping[c.name], needles) for c in columns}
+        changes = {name: value for name, value in changes.items() if value != row._mapping[name]}
+        count += bool(changes)
+        if any(key.name in changes for key in keys):
+            connection.execute(delete(table).where(this))
+        elif changes:
+            connection.execute(update(table).where(this).values(changes))
+    is_over = len(rows) < chunk or (order is None and not count)
+    return (0 if is_over else rows[-1].id if order is not None else 1), count
+
+
+def without(value: Any, needles: Sequence[str]) -> Any:
+    """A text, or JSON, in which none of these stands, in whatever case."""
+    if isinstance(value, str):
+        for needle in needles:
+            value = re.sub(re.escape(needle), ERASED_MARK, value, flags=re.IGNORECASE)
+        return value
+    if isinstance(value, list):
+        return [without(item, needles) for item in value]
+    if isinstance(value, dict):
+        return {without(key, needles): without(item, needles) for key, item in value.items()}
+    return value
+
+
+def _spellings(needles: Sequence[str]) -> list[str]:
+    """As text, and as JSON escapes what is not ASCII; in lower case, as the database lowers ASCII alone."""
+    spelt = {needle.lower() for needle in needles} | set(needles)
+    return sorted(spelt | {json.dumps(one)[1:-1].lower() for one in spelt})
+
+
+def _holds(connection: Connection, column: ColumnElement[Any], needle: str) -> ColumnElement[bool]:
+    find = func.instr if connection.dialect.name == "sqlite" else func.strpos
+    return find(func.lower(sql_cast(column, Text)), needle) > 0

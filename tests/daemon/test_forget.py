@@ -1,0 +1,191 @@
+"""Forgetting a person: not one of his words is left in the database's files, and nothing of others' is lost."""
+
+import base64
+import hashlib
+import subprocess
+from datetime import timedelta
+
+import pytest
+from peers.house import ANN, BOB, CONFIG, SUPPORT, TestHouse, answer, mail
+
+from postroom import config as settings
+from postroom.config import Retention
+from postroom.daemon import house
+from postroom.desk import erasure
+from postroom.parsers.attachments import read_part
+from postroom.store import counters, inbound, migrate, wiping
+from postroom.store.engine import Store
+from postroom.store.tables import Delivery, Ticket
+
+EVE = "Evelyn.Canary@Person.Example"
+NAME = "Evelyn Quaxolotl"
+CANARIES = ("evelyn.canary", "quaxolotl", "zyxwombat", "flurbology", "krakenfile", "grimbleword")
+SECRET = "krakenfile holds the grimbleword of all things\n"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def rooms(request, tmp_path):
+    is_sqlite = getattr(request, "param", "sqlite") == "sqlite"
+    url = f"sqlite:///{tmp_path}/p.db" if is_sqlite else request.getfixturevalue("postgresql_url")
+    store = Store(url)
+    migrate.upgrade(store)
+    store.dispose()
+    with house.open_house(settings.parse({**CONFIG, "store": {"url": url}}, tmp_path)) as opened:
+        yield TestHouse(opened)
+
+
+def with_file(name, content, sender, subject, text, to=SUPPORT, **headers):
+    """A mail with a file in base64."""
+    fields = "".join(f"{key.replace('_', '-')}: {value}\r\n" for key, value in headers.items())
+    return (
+        f"From: {sender}\r\nTo: {to}\r\nSubject: {subject}\r\n{fields}MIME-Version: 1.0\r\n"
+        'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n'
+        f"{text}\r\n--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename={name}\r\n"
+        f"Content-Transfer-Encoding: base64\r\n\r\n{base64.b64encode(content.encode()).decode()}\r\n--b--\r\n"
+    ).encode()
+
+
+def everything(rooms):
+    """All bytes that the database has: its files, or what pg_dump writes, with base64 and hex undone where it is ours."""
+    store = rooms.store
+    if store.is_sqlite:
+        return b"".join(path.read_bytes() for path in store.path.parent.glob("p.db*")).lower()
+    url = store.engine.url
+    command = ["pg_dump", "--inserts", "-h", url.host, "-p", str(url.port), "-U", url.username, url.database]
+    dump = subprocess.run(command, check=True, capture_output=True).stdout
+    with store.read() as connection:
+        blobs = connection.exec_driver_sql("SELECT content FROM raw_mail").scalars()
+        return dump.lower() + b"".join(bytes(blob) for blob in blobs).lower()
+
+
+def found(rooms):
+    """Those of the canaries that are there, as they are and in base64."""
+    data = everything(rooms)
+    encoded = base64.b64encode(SECRET.encode()).lower()[:40]
+    return [word for word in CANARIES if word.encode() in data] + (["base64"] if encoded in data else [])
+
+
+def plant(rooms):
+    """Eve's own ticket, with an answer that quotes her, and Cy's ticket, in which she takes part and is quoted."""
+    raw = with_file(
+        "krakenfile.txt", SECRET, f"{NAME} <{EVE.upper()}>", "zyxwombat", "I study flurbology, and it fails me daily.",
+        Message_ID=f"<1.{EVE}>",
+    )  # fmt: skip
+    own = rooms.take(raw).ticket_id
+    notice = rooms.sent("new_ticket", ANN)
+    rooms.take(
+        answer(notice, "Dear Evelyn Quaxolotl,\nflurbology is hard.\n\n> I study flurbology\n"),
+        notice.reply_to[0].address,
+    )
+    cys = rooms.take(
+        mail(Message_ID="<cy1@customer.example>", Cc=EVE, subject="Shared", text="Mine own words, said by Cy.\n")
+    )
+    rooms.take(mail(f"{NAME} <{EVE}>", subject="Re: Shared", text="All of flurbology is a zyxwombat to me.\n",
+                    In_Reply_To="<cy1@customer.example>", Message_ID=f"<2.{EVE}>"))  # fmt: skip
+    quoting = with_file(
+        "plan.txt", "a plan of Cy's\n", "Cy Customer <cy@customer.example>", "Re: Shared",
+        "I agree.\n\n> All of flurbology is a zyxwombat to me.", In_Reply_To="<cy1@customer.example>", Cc=EVE,
+        Message_ID="<cy2@customer.example>",
+    )  # fmt: skip
+    rooms.take(quoting)
+    with rooms.store.write() as connection:
+        counters.take(connection, [counters.Limit(f"sender-hour:{EVE.lower()}", timedelta(hours=1), 3)], house.now())
+    send_all(rooms)
+    return own, cys.ticket_id
+
+
+def send_all(rooms):
+    with rooms.store.write() as connection:
+        pending = Delivery.__table__.update().where(Delivery.state == "pending")
+        connection.execute(pending.values(state="sent", sent_at=house.now()))
+
+
+def forget(rooms):
+    with wiping.thoroughly(rooms.store) as wiped:
+        done = erasure.forget(rooms.store, EVE.lower(), house.now())
+    assert not wiped.problem
+    return done
+
+
+on_both = pytest.mark.parametrize("rooms", ["sqlite", "postgresql"], indirect=True)
+
+
+@on_both
+def test_not_a_word_is_left(rooms):
+    own, _ = plant(rooms)
+    assert set(found(rooms)) == set(CANARIES) - {"grimbleword"} | {"base64"}  # which is in the file alone
+    ref = rooms.ticket(own).ref
+    done = forget(rooms)
+    assert found(rooms) == []
+    assert (done.tickets, done.left, done.kept) == (1, 0, 0)
+    ticket = rooms.ticket(own)
+    assert (ticket.ref, ticket.subject, ticket.requester) == (ref, "(erased)", "")
+    assert {message.author_type for message in rooms.conversation(own)} == {"user", "agent"}
+    assert {"opened", "message", "erased"} <= set(rooms.events(own))
+
+
+def test_of_anothers_ticket_only_his_own_words_go(rooms):
+    _, cys = plant(rooms)
+    forget(rooms)
+    cy = "cy@customer.example"
+    ticket = rooms.ticket(cys)
+    assert (ticket.subject, ticket.requester) == ("Shared", cy)
+    texts = {message.author_address: message.text for message in rooms.conversation(cys)}
+    assert texts["erased"] == ""
+    assert texts[cy] == "I agree."
+    assert "Mine own words, said by Cy." in [message.text for message in rooms.conversation(cys)]
+    assert EVE.lower() not in rooms.participants(cys)
+    with rooms.store.read() as connection:
+        [last] = [row for row in inbound.find(connection) if row.message_id == rooms.conversation(cys)[-1].id]
+        raw = inbound.raw(connection, last.id)
+    assert read_part(raw, "2") == b"a plan of Cy's\n"
+
+
+def test_forgetting_again_does_nothing_more(rooms):
+    plant(rooms)
+    forget(rooms)
+    done = forget(rooms)
+    assert (done.tickets, done.messages, done.received, done.sent, done.left) == (0, 0, 0, 0, 0)
+
+
+def test_what_is_still_to_be_sent_to_him_is_cancelled_and_to_others_is_sent(rooms):
+    rooms.take(mail(EVE, Message_ID="<e@person.example>"))
+    rooms.take(mail())
+    forget(rooms)
+    states = {(row.purpose, row.recipient): row.state for row, _ in rooms.outbox()}
+    assert states["confirmation", "erased"] == "cancelled"
+    assert states["confirmation", "cy@customer.example"] == "pending"
+
+
+def test_what_was_forgotten_does_not_come_back_by_being_fetched_again(rooms):
+    raw = mail(EVE, text="flurbology\n")
+    first = rooms.take(raw)
+    forget(rooms)
+    with rooms.store.write() as connection:
+        new = inbound.NewInbound(
+            "support", SUPPORT, raw, hashlib.sha256(raw).hexdigest(), "imap", EVE.lower(), house.now() + DAY
+        )
+        [accepted] = inbound.accept(connection, [new])
+    assert (accepted.id, accepted.is_new) == (first.id, False)
+    assert "flurbology" not in found(rooms)
+
+
+@on_both
+def test_what_was_kept_long_enough_is_purged_and_nothing_else(rooms):
+    old = rooms.take(mail(text="old words\n"))
+    rooms.take(mail(BOB, Subject="x", text="a note\n"))
+    send_all(rooms)
+    with rooms.store.write() as connection:
+        closed = {"status": "closed", "closed_at": house.now() - 40 * DAY}
+        connection.execute(Ticket.__table__.update().where(Ticket.id == old.ticket_id).values(closed))
+    now = house.now()
+    assert erasure.purge(rooms.store, Retention(), now + 900 * DAY) == {}
+    keep = Retention(received_days=30, sent_days=30, quarantined_days=30, closed_ticket_days=30)
+    assert erasure.purge(rooms.store, keep, now) == {"closed_tickets": 1}
+    assert rooms.conversation(old.ticket_id)[0].text == ""
+    later = erasure.purge(rooms.store, keep, now + 31 * DAY)
+    assert later["received"] == 1
+    assert later["sent"] >= 1
+    assert erasure.purge(rooms.store, keep, now + 32 * DAY) == {}
+    assert rooms.tickets()[1].subject != "(erased)"
