@@ -108,6 +108,7 @@ class Reconciler:
         handed: Future[list[Accepted]] | None = None
         for uids, octets in self._batches(session, folder, missing):
             found = self._fetch(session, folder, uids, octets)
+            failpoint("imap-fetched")
             before, handed = handed, self._hand_over(folder, found)
             self._await_commit(before)
         self._await_commit(handed)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from postroom.config import Imap
+from postroom.daemon.failpoint import failpoint
 from postroom.daemon.imap_session import Refused, Session
 from postroom.store import imap as rows
 from postroom.store.engine import Store
@@ -64,6 +65,7 @@ class Settler:
             case "move":
                 self._copy_and_delete(session, folder, left)
                 return
+        failpoint("imap-told")
         self._settled(folder, uids)
 
     def _copy_and_delete(self, session: Session, folder: Folder, left: dict[int, str | None]) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 
 from postroom.config import Config
+from postroom.daemon.failpoint import failpoint
 from postroom.daemon.receive import Reception, Settled, receive
 from postroom.daemon.workers import Broken, Workers
 from postroom.desk.authentication import Authentication
@@ -129,6 +130,8 @@ class Processor:
             return []
         with self._store.write() as connection:
             claimed = inbound.claim(connection, self._name, self._clock(), LEASE, self._config.processing.batch)
+        if claimed:
+            failpoint("process-claimed")
         if claimed and claimed[0].attempts > CLAIMS_MAX:  # it comes alone, and is not touched again
             return [(claimed[0], Broken(f"taken {claimed[0].attempts} times without an end"), None)]
         parsed = list(zip(claimed, self._workers.parse_all([c.raw for c in claimed]), strict=True))
@@ -151,7 +154,10 @@ class Processor:
                     self._fail(connection, claimed, parsed.reason, counts)
                 elif (one := self._receive(connection, reception, claimed, parsed, checked, counts)) is not None:
                     settled.append(one)
+                failpoint("process-between")
             self._settle(connection, settled)
+            failpoint("process-written")
+        failpoint("process-committed")
         for one in settled:
             log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
             counts[one.outcome] += 1

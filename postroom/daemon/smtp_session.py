@@ -14,6 +14,7 @@ import structlog
 from aiosmtpd.smtp import Envelope, Session
 
 from postroom.config import Smtp
+from postroom.daemon.failpoint import failpoint
 from postroom.daemon.smtp_connection import SmtpConnection
 from postroom.daemon.smtp_gate import Gate
 from postroom.daemon.smtp_wire import HungUp, LineTooLong, has_bare_line_end
@@ -205,6 +206,7 @@ class SmtpSession(SmtpConnection):
         self._start_cap()
         for reply in replies if self._config.protocol == "lmtp" else replies[:1]:
             await self.push(reply)
+        failpoint("smtp-answered")
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """A path and its parameters; aiosmtpd's own reads a header's grammar, where it breaks on hostile input."""

@@ -28,10 +28,8 @@ class Zygote:
 
     def __enter__(self) -> Self:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        tests = Path(__file__).parent.parent
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests)]), "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-c", "from chaos.zygote import serve; serve()"]
-        self._process = subprocess.Popen(command, stdin=theirs, env=env)
+        self._process = subprocess.Popen(command, stdin=theirs, env=environment())
         theirs.close()
         return self
 
@@ -58,6 +56,12 @@ class Zygote:
     def _ask(self, request: dict[str, Any]) -> Any:
         self._socket.send(json.dumps(request).encode())
         return json.loads(self._socket.recv(MAX_REQUEST))
+
+
+def environment() -> dict[str, str]:
+    """For programs that run the code beside this file, whatever is installed."""
+    tests = Path(__file__).parent.parent
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests)]), "PYTHONUNBUFFERED": "1"}
 
 
 def has_ended(pid: int) -> bool:
