@@ -9,10 +9,12 @@ DEV_READY := $(VENV)/.ready-to-develop
 JOBS ?= 2
 EXAMPLES ?= 5000
 SECONDS ?= 60
+POINTS ?= 1000
+DATABASE ?= both
 SOURCES := postroom tests bench
 BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py bench/parse.py
 
-.PHONY: help demo run test check format bench fuzz clean
+.PHONY: help demo run test check format bench fuzz chaos clean
 
 help:  ## what there is to make (this list)
 	@sed -n 's/^\([a-z]*\):.*## /\1 \t/p' $(MAKEFILE_LIST)
@@ -30,7 +32,7 @@ check: $(DEV_READY)  ## format, lint, types, and the tests of layout and documen
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	MYPYPATH=tests:bench $(BIN)/mypy --explicit-package-bases tests/peers/*.py bench/*.py
+	MYPYPATH=tests:bench $(BIN)/mypy --explicit-package-bases tests/peers/*.py tests/chaos/[!t]*.py bench/*.py
 	$(BIN)/python -m pytest -q tests/test_layout.py tests/test_docs.py tests/test_config.py
 
 format: $(DEV_READY)  ## put the code into its format
@@ -45,6 +47,9 @@ ifneq ($(EXAMPLES),0)
 	POSTROOM_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n $(JOBS) -m hypothesis --hypothesis-profile=fuzz $(ARGS)
 endif
 	$(BIN)/python tests/parsers/fuzz_parse.py --seconds $(SECONDS)
+
+chaos: $(DEV_READY)  ## kill the daemon at POINTS=1000 system calls, on DATABASE=both, and compare all ledgers
+	$(BIN)/python tests/chaos/sweep.py --points $(POINTS) --database $(DATABASE) --lanes $(JOBS) --ledger build/chaos.jsonl
 
 clean:  ## remove what these targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -146,7 +146,7 @@ class Stage:
             wait_until(lambda: accepts(self._port), "the daemon listens")
             with contextlib.closing(smtplib.SMTP("127.0.0.1", self._port, timeout=20)) as client:
                 client.sendmail(CUSTOMER, ["support@example.com"], letter)
-            notice = wait_until(lambda: next(iter(self.smarthost.to(ANN)), None), "the agent's notice")
+            notice = wait_until(lambda: self.smarthost.to(ANN), "the agent's notice")[0]
             self.smarthost.wait_for(2)
             self._notice = parse(notice.content)
         except TimeoutError as error:

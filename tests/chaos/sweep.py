@@ -20,10 +20,13 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent)]
+sys.path[:0] = [
+    str(Path(__file__).parent.parent),
+    str(Path(__file__).parent.parent.parent),
+]  # as a program it has to find them
 
-from chaos import ledger
-from chaos.stage import Stage
+from chaos import ledger  # noqa: E402
+from chaos.stage import Stage  # noqa: E402
 
 FAILPOINTS = (
     "intake-written", "intake-committed", "smtp-answered", "imap-fetched", "after-imap-commit", "imap-told",
@@ -148,6 +151,8 @@ def main() -> int:
     arguments.add_argument("--ledger", type=Path, help="where each point is written, one JSON line each")
     asked = arguments.parse_args()
     databases = ["sqlite", "postgresql"] if asked.database == "both" else [asked.database]
+    if asked.ledger:
+        asked.ledger.parent.mkdir(parents=True, exist_ok=True)
     points = run(databases, asked.points, asked.lanes, asked.ledger)
     print(table(points))
     for point in points:

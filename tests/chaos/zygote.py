@@ -29,7 +29,7 @@ class Zygote:
     def __enter__(self) -> Self:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-c", "from chaos.zygote import serve; serve()"]
-        self._process = subprocess.Popen(command, stdin=theirs, env=environment())
+        self._process = subprocess.Popen(command, stdin=theirs.fileno(), env=environment())
         theirs.close()
         return self
 
