@@ -166,7 +166,7 @@ class Templates(Section, frozen=True, kw_only=True):
     """`[templates]`: the words of what we send."""
 
     folder: str = ""  # the operator's overrides
-    language: Literal["en", "de"] = "en"
+    language: str = "en"  # of those of whom nothing else is known
 
 
 class Authentication(Section, frozen=True, kw_only=True):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from postroom.outbound import to_agents, wording
-from postroom.outbound.addresses import is_sendable
 from postroom.outbound.compose import File
 from postroom.outbound.holding import why_held
 from postroom.outbound.policy import Refusal
+from postroom.outbound.readers import readers
 from postroom.outbound.threads import thread_of_row
 from postroom.outbound.to_customer import suppress
 from postroom.outbound.told import Post, Told
 from postroom.parsers.attachments import read_part
-from postroom.parsers.parsed import Address
 from postroom.store import addressing, outbox
 
 HELD = "held"  # the notice that an address is
@@ -35,11 +32,11 @@ def reply(post: Post, told: Told) -> None:
     last = addressing.last_of_customer(connection, case.id)
     agent = next((a for a in told.agents() if a.id == happened.agent_id), None)
     author = (agent.title or agent.name) if agent else ""
-    language = post.config.templates.language
+    zone = wording.zone_of(post.config, case.queue)
     data = {
         "ticket": wording.private_ticket_data(post.config, case), "agent": {"name": author},
-        "message": wording.message_of_row(message, files, language),
-        "quoted": wording.quoted(last, language),
+        "message": wording.message_of_row(message, files, zone),
+        "quoted": wording.quoted(last, zone),
     }  # fmt: skip
     told.mails += post.letters.reply(
         case, people, author, data, subject=wording.reply_subject(case.subject, case.ref),
@@ -60,15 +57,3 @@ def _warn_of_held(post: Post, told: Told) -> None:
     because = "complaint" if held.rule == "complained" else "bounces"
     to_agents.held(post, told.connection, case.id, case.requester, because, held.why, is_answered=True)
     told.note("notify", HELD, "enqueued", f"automatic mail to {case.requester} is {held.why}")
-
-
-def readers(post: Post, told: Told) -> Iterator[Address]:
-    """The requester, then who takes part and was agreed to; no agent, none of our own addresses, each once."""
-    case = told.case
-    not_told = {a.address for a in told.agents()}
-    people = [(case.requester, case.contact_name or "")]
-    people += [(p.address, p.name) for p in addressing.participants(told.connection, case.id)]
-    for address, name in people:
-        if address not in not_told and is_sendable(address) and not post.mailboxes.is_ours(address):
-            not_told.add(address)
-            yield Address(name, address)

@@ -1,68 +1,36 @@
-"""The words of what we send: Jinja2 templates, ours and the operator's own in their place.
+"""The words of what we send: Jinja2 templates and catalogues of translations, ours and the operator's own in their place.
 
-A template sees strings, numbers, lists and dicts, nothing else: no attribute of anything can be asked for,
-and of the filters only those that neither blow up nor mark text as HTML; `breaks` is ours (text as HTML lines). A variable that is not given is an
-error, not a blank. An override that cannot be rendered is reported, and ours takes its place.
+A template sees strings, numbers, times, lists and dicts, nothing else: no attribute of anything can be asked for,
+and of the filters only those that neither blow up nor mark text as HTML; ours are in `phrases.py`. A variable that is
+not given is an error, not a blank. An override that cannot be rendered is reported, and ours takes its place.
 
-The files are `<language>/<purpose>/subject.j2`, `text.j2` and `html.j2`; the operator's folder
-(`templates.folder`) has the same. The variables of each purpose are those of `SAMPLES`.
+The files are `<purpose>/subject.j2`, `text.j2` and `html.j2`, in English, with their sentences marked for translation; what
+they share lies beside the folders. The operator's folder (`templates.folder`) has the same, and for one language alone
+`<language>/<purpose>/…`; its catalogues are in `locale/`. The variables of each purpose are those of `SAMPLES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, StrictUndefined, Template, TemplateError
-from jinja2.exceptions import SecurityError
-from jinja2.runtime import LoopContext
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup, escape
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
 
-LANGUAGES = ("en", "de")
+from postroom.outbound import catalogue, phrases
+from postroom.outbound.catalogue import SOURCE, Catalogue, CatalogueError
+from postroom.outbound.flattening import NotFlat
+from postroom.outbound.samples import SAMPLES, Data
+from postroom.outbound.sandbox import FILTERS, Sandbox, bounded
+from postroom.outbound.styling import Styling
+from postroom.outbound.translating import PLURAL_FORM, Translating
+from postroom.parsers.reply import read_reply
+
 PARTS = ("subject", "text", "html")
-MAX_RENDERED = 1 << 20  # characters of one part
-MAX_REPEATED = 10_000  # characters that "*" may make
 OURS = Path(__file__).parent / "templates"
-FILTERS = (
-    "capitalize", "default", "escape", "e", "first", "items", "join", "last", "length", "lower", "replace", "title", "trim",
-    "truncate", "upper",
-)  # fmt: skip
-
-Data = dict[str, Any]
-DESK: Data = {"name": "Support", "address": "support@example.com"}
-TICKET: Data = {"ref": "T-1042", "status": "resolved", "priority": "medium", "queue": "Support"}
-PRIVATE: Data = {**TICKET, "subject": "Printer on fire", "requester": "ann@example.org", "requester_name": "Ann"}
-MESSAGE: Data = {
-    "author": "Ann <ann@example.org>", "date": "2026-11-24 12:00 UTC", "text": "It burns.\n\nPlease help. <b>Now!</b>",
-    "files": [{"filename": "fire.png", "size": "12 KiB"}],
-}  # fmt: skip
-QUOTED: Data = {"author": "Ann", "date": "2026-11-24 12:00 UTC", "lines": ["It burns.", "", "Please help."]}
-AGENT: Data = {"name": "Bob Agent"}
-WRONG = [
-    {
-        "line": "#status gone",
-        "why": "'gone' is no status; there are: new, open",
-        "right": "#status STATUS, such as #status open",
-    },
-]
-
-# What a customer gets by itself holds nothing that a stranger wrote: neither subject nor name nor text.
-SAMPLES: dict[str, Data] = {
-    "confirmation": {"desk": DESK, "ticket": TICKET},
-    "status": {"desk": DESK, "ticket": TICKET, "resolution": "We changed the fuse."},
-    "reply": {"desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": MESSAGE, "quoted": QUOTED},
-    "new_ticket": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE},
-    "assignment": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "actor": "bob"},
-    "customer_reply": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "is_stranger": True},
-    "undeliverable": {"desk": DESK, "ticket": PRIVATE, "recipient": "ann@example.org", "purpose": "reply", "reason": "550 no"},
-    "held": {"desk": DESK, "ticket": PRIVATE, "recipient": "ann@example.org", "because": "bounces", "reason": "mail came back 3 times", "is_answered": True},
-    "reminder": {"desk": DESK, "ticket": {**TICKET, "status": "pending_customer"}},
-    "escalation": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "due": "2026-11-24 16:00 UTC", "is_answered": False},
-    "follow_up": {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE},
-    "command_error": {"desk": DESK, "ticket": PRIVATE, "wrong": WRONG, "lines": ["#status gone", "#tag fuse", "", "Hello Ann,"]},
-}  # fmt: skip
+STYLE = "style.css"
+ABOVE = "reply above this line"  # what a notice asks for, and what reading the answer looks for
+FAULTS = (TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +44,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An override that ours takes the place of, and why."""
+    """What of the operator's cannot be used, and why; ours is in its place."""
 
     path: Path
     why: str
@@ -86,133 +54,190 @@ class Problem:
 
 
 class Templates:
-    """The templates of every purpose, compiled when they are first used."""
+    """The templates of every purpose in every language, compiled when they are first used."""
 
-    def __init__(self, folder: Path | None = None, language: str = "en") -> None:
-        """`folder`: the operator's overrides, if there are any."""
+    def __init__(self, folder: Path | None = None, language: str = SOURCE) -> None:
+        """`folder`: the operator's, if there is one. `language`: of those of whom nothing else is known."""
         self._folder = folder
-        self._language = language
-        self._ours = _environment(FileSystemLoader(OURS))
-        theirs: list[BaseLoader] = [] if folder is None else [FileSystemLoader(folder)]
-        self._theirs = _environment(ChoiceLoader([*theirs, FileSystemLoader(OURS)]))
-        self._compiled: dict[tuple[str, str, str], Template] = {}
+        self._wanted = language
+        self.languages = catalogue.available(folder)
+        self.language = language if language in self.languages else SOURCE
+        self._tongues: dict[str, _Tongue] = {}
+        self._compiled: dict[tuple[str, str], tuple[Template, ...]] = {}
+
+    def choose(self, *wanted: str | None) -> str:
+        """The first of these languages that we have (`de` for `de-AT` too), else the configured one."""
+        for tag in wanted:
+            language, _, region = (tag or "").replace("-", "_").partition("_")
+            for one in (f"{language.lower()}_{region.upper()}", language.lower()):
+                if one in self.languages:
+                    return one
+        return self.language
 
     def render(self, purpose: str, data: Data, language: str | None = None) -> Rendered:
         """The words of a mail of that purpose, in a language that we have, else in the configured one."""
-        chosen = language if language in LANGUAGES else self._language
-        subject, text, html = (self._render(chosen, purpose, part, data) for part in PARTS)
-        return Rendered(" ".join(subject.split()), text, html)
-
-    def check(self) -> list[Problem]:
-        """Every override that cannot be used, and every file of the folder that is none of ours."""
-        if self._folder is None:
-            return []
-        if not self._folder.is_dir():
-            return [Problem(self._folder, "there is no such folder")]
-        known = {name_of(language, purpose, part) for language in LANGUAGES for purpose in SAMPLES for part in PARTS}
-        files = sorted(path for path in self._folder.rglob("*.j2") if path.is_file())
-        problems = []
-        for path in files:
-            name = path.relative_to(self._folder).as_posix()
-            if name not in known and name != LAYOUT:
-                problems.append(Problem(path, "no template of ours has this name"))
-        for name in sorted(known):
-            _, purpose, file = name.split("/")
-            part = file.removesuffix(".j2")
-            if self._is_overridden(name, part) and (why := self._fault(name, purpose)):
-                problems.append(Problem(self._folder / name, why))
-        return problems
-
-    def _render(self, language: str, purpose: str, part: str, data: Data) -> str:
-        key = (language, purpose, part)
-        template = self._compiled.get(key)
-        if template is None:
-            template = self._compiled[key] = self._compile(language, purpose, part)
+        chosen = language if language in self.languages else self.language
+        key = (chosen, purpose)
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = self._compiled[key] = self._compile(chosen, purpose)
         try:
-            return _bounded(template, data)
-        except (TemplateError, TypeError, ValueError, ArithmeticError, RecursionError):
-            ours = self._ours.get_template(name_of(*key))
-            if template is ours:
+            subject, text, html = (bounded(template, data) for template in compiled)
+        except FAULTS:
+            ours = self._tongue(chosen).ours(purpose)
+            if compiled == ours:
                 raise
             self._compiled[key] = ours  # it stood the check, and fails on real data: never try it again
-            return _bounded(ours, data)
+            subject, text, html = (bounded(template, data) for template in ours)
+        return Rendered(" ".join(subject.split()), text.strip("\n"), html)
 
-    def _compile(self, language: str, purpose: str, part: str) -> Template:
-        name = name_of(language, purpose, part)
-        if self._is_overridden(name, part) and self._fault(name, purpose) is None:
-            return self._theirs.get_template(name)
-        return self._ours.get_template(name)
+    def check(self) -> list[Problem]:
+        """Whatever of the operator's folder cannot be used, and every template in it that is none of ours."""
+        if self._folder is not None and not self._folder.is_dir():
+            return [Problem(self._folder, "there is no such folder")]
+        problems = []
+        if self._wanted not in self.languages:
+            there_are = ", ".join(self.languages)
+            why = f"there is no catalogue of templates.language {self._wanted!r}, so {SOURCE} is used; there are: {there_are}"
+            problems.append(Problem(self._folder or OURS, why))
+        if self._folder is not None:
+            problems += self._strange(self._folder)
+            for language in self.languages:
+                problems += self._check_language(self._folder, language)
+        return list({problem.path: problem for problem in reversed(problems)}.values())[::-1]
 
-    def _is_overridden(self, name: str, part: str) -> bool:
-        """By a template of that name, or because its layout is."""
-        if self._folder is None:
-            return False
-        return (self._folder / name).is_file() or (part == "html" and (self._folder / LAYOUT).is_file())
+    def source_of(self, purpose: str, part: str, language: str) -> Path:
+        """The file that a part of a mail is made from: the operator's, where there is one that can be used."""
+        name = name_of(purpose, part)
+        theirs = next((path for path in self._overrides(language, name) if path.is_file()), None)
+        return theirs if theirs and self._tongue(language).fault(name, purpose) is None else OURS / name
 
-    def _fault(self, name: str, purpose: str) -> str | None:
-        """Why an override cannot be used: it is rendered once, on sample data."""
+    def _strange(self, folder: Path) -> Iterator[Problem]:
+        known = {name_of(purpose, part) for purpose in SAMPLES for part in PARTS} | set(SHARED)
+        for path in sorted(path for path in folder.rglob("*.j2") if path.is_file()):
+            name = path.relative_to(folder).as_posix()
+            language, _, inner = name.partition("/")
+            if name not in known and not (language in self.languages and inner in known):
+                yield Problem(path, "no template of ours has this name")
+        for path in sorted(folder.glob("locale/*/LC_MESSAGES/*.po")):
+            if path.name != catalogue.PO.name or not catalogue.is_language(path.parent.parent.name):
+                yield Problem(path, f"a catalogue has to be locale/LANGUAGE/{catalogue.PO.as_posix()}")
+
+    def _check_language(self, folder: Path, language: str) -> Iterator[Problem]:
+        path = folder / "locale" / language / catalogue.PO
         try:
-            _bounded(self._theirs.get_template(name), SAMPLES[purpose])
+            above = catalogue.load(language, folder).word(ABOVE)
+            if read_reply(f"a\n\n-- {above} --\n\nb").reply_text.strip() != "a":
+                yield Problem(
+                    path, f"{above!r} is no sentence that we know in an answer; agents' answers may hold the notice"
+                )
+        except CatalogueError as error:
+            yield Problem(path, str(error))
+        tongue = self._tongue(language)
+        for purpose in SAMPLES:
+            for part in PARTS:
+                name = name_of(purpose, part)
+                if self._is_overridden(language, name) and (why := tongue.fault(name, purpose)):
+                    yield Problem(next((p for p in self._overrides(language, name) if p.is_file()), folder / name), why)
+
+    def _compile(self, language: str, purpose: str) -> tuple[Template, ...]:
+        tongue = self._tongue(language)
+        compiled = list(tongue.ours(purpose))
+        for number, part in enumerate(PARTS):
+            name = name_of(purpose, part)
+            if self._is_overridden(language, name) and tongue.fault(name, purpose) is None:
+                compiled[number] = tongue.theirs(name)
+        return tuple(compiled)
+
+    def _overrides(self, language: str, name: str) -> list[Path]:
+        return [self._folder / language / name, self._folder / name] if self._folder else []
+
+    def _is_overridden(self, language: str, name: str) -> bool:
+        """By a template of that name, or because one that all share is, or the styles."""
+        return any(path.is_file() for one in (name, *SHARED, STYLE) for path in self._overrides(language, one))
+
+    def _tongue(self, language: str) -> _Tongue:
+        tongue = self._tongues.get(language)
+        if tongue is None:
+            tongue = self._tongues[language] = _Tongue(language, self._folder)
+        return tongue
+
+
+class _Tongue:
+    """The templates in one language: ours, and those with the operator's in their place."""
+
+    def __init__(self, language: str, folder: Path | None) -> None:
+        try:
+            words = catalogue.load(language, folder)
+        except CatalogueError:  # it is reported
+            words = catalogue.load(language)
+        theirs = [folder / language, folder] if folder else []
+        css = next((text for path in theirs if (text := _read(path / STYLE)) is not None), _read(OURS / STYLE))
+        self._ours = _environments([], words, _read(OURS / STYLE) or "")
+        self._theirs = _environments(theirs, words, css or "")
+
+    def ours(self, purpose: str) -> tuple[Template, ...]:
+        return tuple(self._ours.get(name_of(purpose, part)) for part in PARTS)
+
+    def theirs(self, name: str) -> Template:
+        return self._theirs.get(name)
+
+    def fault(self, name: str, purpose: str) -> str | None:
+        """Why an override cannot be used: it is rendered once, from its example."""
+        try:
+            bounded(self.theirs(name), SAMPLES[purpose])
         except TemplateError as error:
             line = getattr(error, "lineno", None)
             return f"line {line}: {error.message}" if line else error.message or type(error).__name__
-        except (TypeError, ValueError, ArithmeticError, RecursionError, OSError) as error:
+        except (*FAULTS, OSError) as error:
             return str(error) or type(error).__name__
         return None
 
 
-LAYOUT = "layout.html.j2"  # what every HTML part extends
+SHARED = tuple(sorted(path.name for path in OURS.glob("*.j2")))  # what templates include or extend
 
 
-def name_of(language: str, purpose: str, part: str) -> str:
+def name_of(purpose: str, part: str) -> str:
     """The path of a template within its folder."""
-    return f"{language}/{purpose}/{part}.j2"
+    return f"{purpose}/{part}.j2"
 
 
-class Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, drawn closer: plain data, no attributes, no large repeats."""
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The environments for text and for HTML."""
 
-    intercepted_binops = frozenset(["*", "**", "%"])
+    text: Sandbox
+    html: Sandbox
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Only a loop's own attributes; a dict's items are found as items."""
-        return isinstance(obj, LoopContext) and super().is_safe_attribute(obj, attr, value)
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Numbers may be multiplied, text repeated a little; the rest can fill the memory."""
-        if operator == "*":
-            texts = [value for value in (left, right) if isinstance(value, str | list | tuple)]
-            size = max((len(text) for text in texts), default=0) * max(
-                (value for value in (left, right) if isinstance(value, int)), default=1
-            )
-            if size <= MAX_REPEATED:
-                return super().call_binop(context, operator, left, right)
-        elif operator == "%" and not isinstance(left, str):
-            return super().call_binop(context, operator, left, right)
-        raise SecurityError(f"{operator!r} is not allowed here")
+    def get(self, name: str) -> Template:
+        environment = self.html if "html" in name.rpartition("/")[2] else self.text
+        try:
+            return environment.get_template(name)
+        except NotFlat:
+            whole = environment.overlay()
+            whole.is_flat = False
+            return whole.get_template(name)
 
 
-def _environment(loader: BaseLoader) -> Sandbox:
-    environment = Sandbox(
-        loader=loader, undefined=StrictUndefined, autoescape=lambda name: name is not None and "html" in name.rpartition("/")[2],
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False, auto_reload=False,
-    )  # fmt: skip
-    environment.filters = {name: environment.filters[name] for name in FILTERS} | {"breaks": _breaks}
-    environment.globals = {}
-    return environment
+def _environments(folders: list[Path], words: Catalogue, css: str) -> _Pair:
+    loader = FileSystemLoader([*folders, OURS])
+    pair = []
+    for is_html in (False, True):
+        environment = Sandbox(
+            loader=loader, undefined=StrictUndefined, autoescape=is_html, trim_blocks=True, lstrip_blocks=True,
+            keep_trailing_newline=False, auto_reload=False, extensions=[Translating, Styling],
+        )  # fmt: skip
+        environment.policies["ext.i18n.trimmed"] = True
+        environment.extend(catalogue=words, css=css if is_html else "")
+        environment.filters = {name: environment.filters[name] for name in FILTERS} | phrases.filters(words)
+        environment.filters[PLURAL_FORM] = words.plural_form
+        environment.globals = {"language": words.language.replace("_", "-")}
+        pair.append(environment)
+    return _Pair(*pair)
 
 
-def _breaks(text: str) -> Markup:
-    """Text as HTML that keeps its lines."""
-    return Markup(escape(text).replace("\n", Markup("<br>\n")))  # noqa: S704 (escaped here)
-
-
-def _bounded(template: Template, data: Data) -> str:
-    """What the template makes of the data; SecurityError where it is too much, found before all of it is made."""
-    pieces, size = [], 0
-    for piece in template.generate(data):
-        size += len(piece)
-        if size > MAX_RENDERED:
-            raise SecurityError(f"more than {MAX_RENDERED} characters")
-        pieces.append(piece)
-    return "".join(pieces)
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except OSError:
+        return None

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Any
 
 from sqlalchemy import Connection
 
+from postroom.desk.happened import NEWCOMER, Happened, What
 from postroom.desk.routing import SPAM
 from postroom.outbound import wording
+from postroom.outbound.causes import cause_of
+from postroom.outbound.readers import readers
 from postroom.outbound.told import Post, Told
 from postroom.store import addressing, outbox
 
 
 def tell_of_new_ticket(post: Post, told: Told) -> None:
     """A customer's mail opened a ticket: to its agent where it has one, else to the queue's."""
-    purpose = "new_ticket" if told.case.assigned_to is None else "assignment"
-    _tell_of_mail(post, told, purpose, {
-        # a customer's mail assigns nothing: the queue's turns, or a rule, did
-        "actor": "Postroom" if told.happened.origin is not None else told.happened.actor,
-    })  # fmt: skip
+    if told.case.assigned_to is None:
+        _tell_of_mail(post, told, "new_ticket", {})
+        return
+    # a customer's mail assigns nothing: the queue's turns, or a rule, did
+    actor = "Postroom" if told.happened.origin is not None else told.happened.actor
+    _tell_of_mail(post, told, "assignment", {"actor": actor, "last_answer": None})
 
 
 def tell_of_customer_reply(post: Post, told: Told) -> None:
@@ -40,18 +45,17 @@ def _tell_of_mail(post: Post, told: Told, purpose: str, data: dict[str, Any]) ->
     if not is_on(post, told, purpose):
         return
     if origin is not None:
-        message = wording.message_of_mail(origin.email, post.config.templates.language, post.clock())
+        message = wording.message_of_mail(origin.email, post.clock(), _zone(post, told))
     else:
         message = _last_message(post, told)
     agents = who_answers(told.connection, case, told.agents())
-    data = {"ticket": wording.private_ticket_data(post.config, case), "message": message, **data}
-    tell(post, told, purpose, [a for a in agents if a.address != told.happened.actor], data)
+    tell(post, told, purpose, [a for a in agents if a.address != told.happened.actor], {"message": message, **data})
 
 
 def _is_stranger(told: Told) -> bool:
     """Whether its writer had not taken part before: he holds a mail of the ticket, and no agent has agreed to him."""
     id_ = told.happened.message_id
-    return id_ is not None and "new-participant" in addressing.message(told.connection, id_).flags
+    return id_ is not None and NEWCOMER in addressing.message(told.connection, id_).flags
 
 
 def tell_of_assignment(post: Post, told: Told) -> None:
@@ -59,7 +63,7 @@ def tell_of_assignment(post: Post, told: Told) -> None:
     actor = told.happened.actor
     agents = [a for a in told.agents() if a.id == told.happened.agent_id and actor not in (a.name, a.address)]
     if is_on(post, told, "assignment") and agents:
-        tell(post, told, "assignment", agents, {**_with_last_message(post, told), "actor": actor})
+        tell(post, told, "assignment", agents, _assignment(post, told))
 
 
 def tell_of_handing_in(post: Post, told: Told) -> None:
@@ -69,8 +73,13 @@ def tell_of_handing_in(post: Post, told: Told) -> None:
     told.note("answer", "handed-in", "suppressed", why)
     purpose = "new_ticket" if case.assigned_to in (None, happened.agent_id) else "assignment"
     if is_on(post, told, purpose):
-        agents = who_answers(told.connection, case, told.agents())
-        tell(post, told, purpose, agents, {**_with_last_message(post, told), "actor": happened.actor})
+        tell(post, told, purpose, who_answers(told.connection, case, told.agents()), _assignment(post, told))
+
+
+def _assignment(post: Post, told: Told) -> dict[str, Any]:
+    row = addressing.last_of_agent(told.connection, told.case.id)
+    last = wording.message_of_row(row, (), _zone(post, told)) if row is not None else None
+    return {"message": _last_message(post, told), "actor": told.happened.actor, "last_answer": last}
 
 
 def tell_of_escalation(post: Post, told: Told) -> None:
@@ -82,9 +91,10 @@ def tell_of_escalation(post: Post, told: Told) -> None:
     named = [a for a in told.agents() if queue is not None and a.name == queue.escalate_to]
     agents = who_answers(told.connection, case, told.agents())
     others = [a for a in told.agents() if case.queue in a.queues and a not in agents]
-    due = wording.date_in_words(case.sla_due_at or post.clock(), post.config.templates.language)
     tell(post, told, "escalation", named or [*agents, *others], {
-        **_with_last_message(post, told), "due": due, "is_answered": bool(case.first_responded_at),
+        "message": _last_message(post, told), "is_answered": bool(case.first_responded_at),
+        "due": (case.sla_due_at or post.clock()).astimezone(_zone(post, told)),
+        "assigned_to": next((a.title or a.name for a in told.agents() if a.id == case.assigned_to), ""),
     })  # fmt: skip
 
 
@@ -92,34 +102,32 @@ def tell_of_follow_up(post: Post, told: Told) -> None:
     """The ticket's agent: the day has come on which it was to be looked at again."""
     if is_on(post, told, "follow_up"):
         agents = who_answers(told.connection, told.case, told.agents())
-        tell(post, told, "follow_up", agents, _with_last_message(post, told))
+        tell(post, told, "follow_up", agents, {"message": _last_message(post, told)})
 
 
 def tell_of_refusal(post: Post, told: Told) -> None:
     """The agent alone gets each wrong line, and his words to send again. There is no switch for it."""
     happened, origin = told.happened, told.happened.origin
     agents = [agent for agent in told.agents() if agent.id == happened.agent_id]
-    data = {
-        "ticket": wording.private_ticket_data(post.config, told.case),
+    tell(post, told, "command_error", agents, {
         "wrong": [{"line": one.line, "why": one.why, "right": one.right} for one in happened.wrong],
         "lines": origin.email.reply_text[: wording.MAX_TOLD].splitlines() if origin else [],
-    }  # fmt: skip
-    tell(post, told, "command_error", agents, data)
+    })  # fmt: skip
 
 
 def undeliverable(post: Post, connection: Connection, delivery: Any, reason: str, ticket_id: int | None) -> None:
-    """Tell the ticket's agents that a person's mail did not arrive."""
+    """Tell the ticket's agents that a person's mail did not arrive: which, why, and what they can do."""
     if ticket_id is None or delivery.automatic or not post.config.notify.undeliverable:
         return
-    case = addressing.case(connection, ticket_id)
-    agents = [a for a in who_answers(connection, case) if a.address != delivery.recipient]
-    data = {
-        "ticket": wording.private_ticket_data(post.config, case),
-        "recipient": delivery.recipient, "purpose": delivery.purpose, "reason": reason,
-    }  # fmt: skip
-    mails = post.letters.to_agents(case, agents, "undeliverable", data, delivery.message_id)
-    if mails:
-        outbox.enqueue(connection, mails)
+    told = Told(connection, Happened(What.NOTED, ticket_id, "postroom", delivery.message_id))
+    agents = [a for a in who_answers(connection, told.case, told.agents()) if a.address != delivery.recipient]
+    row = addressing.message(connection, delivery.message_id) if delivery.message_id is not None else None
+    tell(post, told, "undeliverable", agents, {
+        "recipient": delivery.recipient, "reason": reason, "cause": cause_of(reason),
+        "answer": wording.quoted(row, _zone(post, told), wording.MAX_BEGINNING),
+    })  # fmt: skip
+    if told.mails:
+        outbox.enqueue(connection, told.mails)
 
 
 def held(
@@ -128,15 +136,13 @@ def held(
     """Tell the ticket's agents that nothing goes to that address by itself any more. `is_answered`: an answer was sent all the same."""
     if not post.config.notify.held:
         return
-    case = addressing.case(connection, ticket_id)
-    agents = [a for a in who_answers(connection, case) if a.address != address]
-    data = {
-        "ticket": wording.private_ticket_data(post.config, case),
+    told = Told(connection, Happened(What.NOTED, ticket_id, "postroom"))
+    agents = [a for a in who_answers(connection, told.case, told.agents()) if a.address != address]
+    tell(post, told, "held", agents, {
         "recipient": address, "because": because, "reason": why, "is_answered": is_answered,
-    }  # fmt: skip
-    mails = post.letters.to_agents(case, agents, "held", data, None)
-    if mails:
-        outbox.enqueue(connection, mails)
+    })  # fmt: skip
+    if told.mails:
+        outbox.enqueue(connection, told.mails)
 
 
 # -- for every notice
@@ -151,8 +157,15 @@ def is_on(post: Post, told: Told, purpose: str) -> bool:
 
 
 def tell(post: Post, told: Told, purpose: str, agents: Sequence[Any], data: dict[str, Any]) -> None:
-    """A notice to each of them; `purpose` is the templates' folder, `data` what the templates are told besides the desk."""
-    told.mails += post.letters.to_agents(told.case, agents, purpose, data, told.happened.message_id)
+    """A notice to each of them.
+
+    `purpose` is the templates' folder, `data` what the templates are told besides the desk, the ticket and its readers.
+    """
+    if agents:
+        people = [wording.author_line(person.name, person.address) for person in readers(post, told)]
+        ticket = wording.private_ticket_data(post.config, told.case)
+        data = {"ticket": ticket, "readers": people, **data}
+        told.mails += post.letters.to_agents(told.case, agents, purpose, data, told.happened.message_id)
     names = [agent.name for agent in agents]
     why = f"told {', '.join(names)}" if names else f"nobody answers for the queue {told.case.queue}"
     told.note("notify", purpose, "enqueued" if names else "nothing", why, agents=names)
@@ -165,13 +178,13 @@ def who_answers(connection: Connection, case: Any, agents: Sequence[Any] | None 
     return assigned or [agent for agent in everyone if case.queue in agent.queues]
 
 
-def _with_last_message(post: Post, told: Told) -> dict[str, Any]:
-    return {"ticket": wording.private_ticket_data(post.config, told.case), "message": _last_message(post, told)}
-
-
 def _last_message(post: Post, told: Told) -> dict[str, Any]:
     row = addressing.last_of_customer(told.connection, told.case.id)
     if row is None:
-        return {"author": "?", "date": "", "text": "", "files": []}
+        return {"author": "?", "date": post.clock().astimezone(_zone(post, told)), "text": "", "files": []}
     files = addressing.files(told.connection, row.id)
-    return wording.message_of_row(row, files, post.config.templates.language)
+    return wording.message_of_row(row, files, _zone(post, told))
+
+
+def _zone(post: Post, told: Told) -> tzinfo:
+    return wording.zone_of(post.config, told.case.queue)

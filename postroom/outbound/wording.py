@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from postroom.config import Config
 from postroom.parsers.parsed import ParsedEmail
@@ -13,8 +14,7 @@ from postroom.parsers.subjects import has_reply_prefix
 
 MAX_TOLD = 50_000  # characters of a message that a notice tells an agent
 MAX_QUOTED = 200  # lines of the customer's last message that an answer quotes
-DATES = {"en": "%Y-%m-%d %H:%M UTC", "de": "%d.%m.%Y %H:%M UTC"}
-BINARY_UNIT = 1024
+MAX_BEGINNING = 12  # lines of an answer that its agent is shown again
 
 
 def ticket_data(config: Config, case: Any) -> dict[str, Any]:
@@ -35,39 +35,39 @@ def private_ticket_data(config: Config, case: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def message_of_mail(email: ParsedEmail, language: str, received_at: datetime) -> dict[str, Any]:
-    """A message that has just come in."""
+def message_of_mail(email: ParsedEmail, received_at: datetime, zone: tzinfo) -> dict[str, Any]:
+    """A message that has just come in; none of its files is attached yet."""
     sender = email.from_[0] if email.from_ else None
     files = ((a.filename, a.size) for a in email.attachments)
     author = author_line(sender.name, sender.address) if sender else "?"
     text = (
         f"{email.reply_text}\n\n{email.signature}" if email.signature else email.reply_text
     )  # agents want the phone number
-    return _message(author, email.date or received_at, text, files, language)
+    return _message(author, email.date or received_at, text, files, zone)
 
 
-def message_of_row(row: Any, files: Iterable[Any], language: str) -> dict[str, Any]:
-    """A message of the ticket's conversation."""
+def message_of_row(row: Any, files: Iterable[Any], zone: tzinfo) -> dict[str, Any]:
+    """A message of the ticket's conversation; none of its files is attached yet."""
     author = author_line(row.author_name, row.author_address)
-    return _message(author, row.timestamp, row.text, ((f.filename, f.size) for f in files), language)
+    return _message(author, row.timestamp, row.text, ((f.filename, f.size) for f in files), zone)
 
 
-def _message(author: str, date: datetime, text: str, files: Iterable[tuple[str, int]], language: str) -> dict[str, Any]:
+def _message(author: str, date: datetime, text: str, files: Iterable[tuple[str, int]], zone: tzinfo) -> dict[str, Any]:
     if len(text) > MAX_TOLD:
         text = text[:MAX_TOLD] + " […]"
-    listed = [{"filename": name, "size": size_in_words(size)} for name, size in files]
-    return {"author": author, "date": date_in_words(date, language), "text": text, "files": listed}
+    listed = [{"filename": name, "size": size, "attached": False} for name, size in files]
+    return {"author": author, "date": date.astimezone(zone), "text": text, "files": listed}
 
 
-def quoted(row: Any | None, language: str) -> dict[str, Any] | None:
-    """The message that an answer quotes."""
+def quoted(row: Any | None, zone: tzinfo, most: int = MAX_QUOTED) -> dict[str, Any] | None:
+    """The message that an answer quotes, up to so many lines."""
     if row is None:
         return None
     lines: Sequence[str] = row.text.splitlines()
-    if len(lines) > MAX_QUOTED:
-        lines = [*lines[:MAX_QUOTED], "[…]"]
+    if len(lines) > most:
+        lines = [*lines[:most], "[…]"]
     author = row.author_name or row.author_address
-    return {"author": author, "date": date_in_words(row.timestamp, language), "lines": list(lines)}
+    return {"author": author, "date": row.timestamp.astimezone(zone), "lines": list(lines)}
 
 
 def author_line(name: str, address: str) -> str:
@@ -75,19 +75,10 @@ def author_line(name: str, address: str) -> str:
     return f"{name} <{address}>" if name and address else name or address or "?"
 
 
-def date_in_words(date: datetime, language: str) -> str:
-    """When, in UTC, as the language writes it."""
-    return date.astimezone(UTC).strftime(DATES.get(language, DATES["en"]))
-
-
-def size_in_words(size: int) -> str:
-    """Octets in the unit that a person would take."""
-    amount, unit = float(size), "B"
-    for larger in ("KiB", "MiB", "GiB"):
-        if amount < BINARY_UNIT:
-            break
-        amount, unit = amount / BINARY_UNIT, larger
-    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
+def zone_of(config: Config, queue: str) -> tzinfo:
+    """Where a queue's clocks are: its times are written so."""
+    settings = config.queue.get(queue)
+    return ZoneInfo(settings.time_zone) if settings else UTC
 
 
 def queue_title(config: Config, queue: str) -> str:

@@ -45,6 +45,11 @@ _last_of_customer = Prepared(
         cast(Message.flags, Text).not_like('%"new-participant"%'),
     ).order_by(Message.id.desc()).limit(1)
 )  # fmt: skip
+_last_of_agent: Any = (
+    select(Message.__table__)
+    .where(Message.ticket_id == bindparam("ticket_id"), Message.author_type == "agent", Message.visibility == "public")
+    .order_by(Message.id.desc()).limit(1)
+)  # fmt: skip
 _files = Prepared(
     select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part)
     .where(Attachment.message_id == bindparam("message_id")).order_by(Attachment.id)
@@ -82,6 +87,12 @@ def message(connection: Connection, message_id: int) -> Row[Any]:
 def last_of_customer(connection: Connection, ticket_id: int) -> Row[Any] | None:
     """The customer's last public message on a ticket, the one that an answer answers; no flagged newcomer's."""
     row: Row[Any] | None = _last_of_customer.first(connection, {"ticket_id": ticket_id})
+    return row
+
+
+def last_of_agent(connection: Connection, ticket_id: int) -> Row[Any] | None:
+    """The last answer that an agent gave on a ticket."""
+    row: Row[Any] | None = connection.execute(_last_of_agent, {"ticket_id": ticket_id}).one_or_none()
     return row
 
 

@@ -7,7 +7,8 @@ from peers.browser import browse, served
 from peers.htmlattacks import VECTORS, numbered
 from peers.processes import need
 
-from postroom.outbound.templates import LANGUAGES, SAMPLES, Templates
+from postroom.outbound.samples import SAMPLES
+from postroom.outbound.templates import Templates
 from postroom.parsers.email import parse
 
 pytestmark = pytest.mark.servers
@@ -63,7 +64,7 @@ def test_no_known_attack_runs_a_script_or_asks_for_anything():
         shown: dict[str, str] = {}
         for number, (_, vector) in enumerate(vectors):
             shown[str(number)] = page(parse(mail_of(vector)).html)
-        for language in LANGUAGES:
+        for language in Templates().languages:
             for purpose, data in SAMPLES.items():
                 name = f"{language}-{purpose}"
                 poison = f'"\'></title></style><img src="http://{pages.host}/hit/{name}">{{{{ 7 * 7 }}}}'

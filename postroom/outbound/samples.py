@@ -1,0 +1,60 @@
+"""What each template is told, by an example: the purposes that there are, and the variables of each.
+
+A template is checked by rendering it from its example, and `postroom templates preview` shows it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+Data = dict[str, Any]
+
+WHEN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+DESK: Data = {"name": "Support", "address": "support@example.com"}
+TICKET: Data = {"ref": "T-1042", "status": "resolved", "priority": "medium", "queue": "Support"}
+PRIVATE: Data = {**TICKET, "subject": "Printer on fire", "requester": "ann@example.org", "requester_name": "Ann"}
+MESSAGE: Data = {
+    "author": "Ann <ann@example.org>", "date": WHEN, "text": "It burns.\n\nPlease help. <b>Now!</b>",
+    "files": [
+        {"filename": "fire.png", "size": 12_300, "attached": True}, {"filename": "film.mp4", "size": 88_000_000, "attached": False},
+    ],
+}  # fmt: skip
+QUOTED: Data = {"author": "Ann", "date": WHEN, "lines": ["It burns.", "", "Please help."]}
+ANSWER: Data = {"author": "Bob Agent", "date": WHEN, "text": "Please turn it off.", "files": []}
+READERS = ["Ann <ann@example.org>", "boss@example.org"]
+AGENT: Data = {"name": "Bob Agent"}
+NOTICE: Data = {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "readers": READERS}
+WRONG = [
+    {
+        "line": "#status gone",
+        "why": "'gone' is no status; there are: new, open",
+        "right": "#status STATUS, such as #status open",
+    },
+]
+
+# What a customer gets by itself holds nothing that a stranger wrote: neither subject nor name nor text.
+SAMPLES: dict[str, Data] = {
+    "confirmation": {"desk": DESK, "ticket": TICKET},
+    "status": {"desk": DESK, "ticket": TICKET, "resolution": "We changed the fuse."},
+    "reply": {"desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": MESSAGE, "quoted": QUOTED},
+    "new_ticket": {**NOTICE},
+    "assignment": {**NOTICE, "actor": "bob", "last_answer": ANSWER},
+    "customer_reply": {**NOTICE, "is_stranger": True},
+    "note": {**NOTICE, "message": {**MESSAGE, "author": "Bob Agent", "text": "Can you look at this?", "files": []}},
+    "unproven_agent": {**NOTICE, "why": "the mail did not come to the address that was signed for bob@example.com"},
+    "undeliverable": {
+        "desk": DESK, "ticket": PRIVATE, "readers": READERS, "recipient": "ann@example.org", "cause": "unknown",
+        "reason": "550 5.1.1 <ann@example.org>: User unknown",
+        "answer": {"author": "Bob Agent", "date": WHEN, "lines": ["Please turn it off.", "", "[…]"]},
+    },
+    "held": {
+        "desk": DESK, "ticket": PRIVATE, "readers": READERS, "recipient": "ann@example.org", "because": "bounces",
+        "reason": "mail came back 3 times", "is_answered": True,
+    },
+    "reminder": {"desk": DESK, "ticket": {**TICKET, "status": "pending_customer"}},
+    "escalation": {**NOTICE, "due": WHEN, "is_answered": False, "assigned_to": ""},
+    "follow_up": {**NOTICE},
+    "command_error": {"desk": DESK, "ticket": PRIVATE, "wrong": WRONG, "lines": ["#status gone", "#tag fuse", "", "Hello Ann,"]},
+    "operator": {"title": "Mail waits unprocessed", "text": "The oldest came at 12:00.\n\nLook at: postroom status", "host": "mail"},
+}  # fmt: skip
