@@ -181,13 +181,10 @@ class _Receiving:
         elif (copied := settle_copy(self.connection, signer, self.email, self._tag_of, is_ours, self.now)) is not None:
             why = "one of our own mails came back, with the Message-ID that a relay gave it"
             placed = Placed("settled", "own-mail", why, copied)
-        elif self.email.kind in REPORTS and not incoming.archive:
+        elif self._comes_back() and not incoming.archive:
             came_from = self.email.reported.senders if self.email.reported else ()
-            tags = [
-                tag
-                for a in (self.delivery.recipient, *(to.address for to in self.email.to), *came_from)
-                if (tag := self._tag_of(a))
-            ]
+            to = (to.address for to in self.email.to)
+            tags = [tag for a in (self.delivery.recipient, *to, *came_from) if (tag := self._tag_of(a))]
             settling = Settling(
                 self.connection, signer, self.reception.desk.config.answers, self.now,
                 self.reception.desk.agents.__contains__, None if self.delivery.quiet else self.reception.notifier,
@@ -202,6 +199,13 @@ class _Receiving:
         self.settled.outcome, self.settled.reason, self.settled.ticket_id = placed.outcome, placed.why, placed.ticket_id
         self.settled.message_id = placed.happened.message_id if placed.happened else None
         return placed
+
+    def _comes_back(self) -> bool:
+        """Whether it is a report: by what it says, or because a machine sent it where nothing but reports is sent."""
+        if self.email.kind in REPORTS:
+            return True
+        tag = self._tag_of(self.delivery.recipient) if self.delivery.sender == "" else None
+        return tag is not None and self.reception.signer.read_bounce(tag) is not None
 
     def tell(self, placed: Placed) -> None:
         """Hand on what happened, unless history is being read or somebody asked for quiet."""

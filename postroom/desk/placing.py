@@ -22,6 +22,7 @@ from postroom.store import thread_index
 from postroom.store import tickets as stored
 from postroom.threading.match import Match
 
+REPORTS = (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT)
 HOLDERS = ("reply-address", "own-message-id")  # rules for those who hold a mail of ours
 
 
@@ -64,7 +65,7 @@ def keep_report(connection: Connection, desk: Desk, incoming: Incoming, ticket_i
     if row is None:
         return Placed("settled", kind, f"a {kind} about nothing of ours")
     ticket = stored.follow(connection, row)
-    tickets.add_note(connection, desk, ticket, incoming, kind)
+    tickets.add_note(connection, desk, ticket, incoming, kind if incoming.email.kind in REPORTS else "automatic")
     return Placed("settled", kind, f"a {kind}, kept on {ticket.ref}", ticket.id)
 
 

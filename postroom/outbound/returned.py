@@ -24,6 +24,7 @@ from postroom.outbound.notify import Notifier
 from postroom.outbound.renamed import by_copy, by_report
 from postroom.parsers.email import body_digest
 from postroom.parsers.parsed import BouncedRecipient, Kind, ParsedEmail, Reported
+from postroom.parsers.status import explicit_status
 from postroom.store import addressing, outbox, tickets
 from postroom.threading.tokens import Signer
 
@@ -87,10 +88,17 @@ class _Settled:
         """What the report says of the delivery, written down; outcome and reason."""
         if email.kind is Kind.COMPLAINT:
             return self._complained(email.reported or Reported())
-        if email.kind is not Kind.BOUNCE or email.bounce is None:
+        if email.kind is Kind.RECEIPT:
             self._note("receipt", None)
             return "receipt", f"a receipt about the mail to {self._delivery.recipient}"
-        about = _about(email.bounce.recipients, self._delivery.recipient)
+        if email.kind is Kind.AUTO_REPLY:
+            return "auto-reply", f"an automatic reply to the mail to {self._delivery.recipient}"
+        if email.bounce is None:
+            about = _by_words(email.text, self._delivery.recipient)
+        else:
+            about = _about(email.bounce.recipients, self._delivery.recipient)
+            if not email.bounce.recipients and self._rule == ADDRESS:
+                about = BouncedRecipient(self._delivery.recipient, "failed", None, False, "the report does not say why")
         if about is None:
             return "nothing", f"a delivery report that says nothing of {self._delivery.recipient}"
         words = " ".join(part for part in (about.status, about.diagnostic) if part)[:MAX_REASON] or about.action
@@ -215,6 +223,15 @@ def _about(recipients: Sequence[BouncedRecipient], recipient: str) -> BouncedRec
     if same:
         return same[0]
     return recipients[0] if len(recipients) == 1 else None
+
+
+def _by_words(text: str, recipient: str) -> BouncedRecipient | None:
+    """What a notice whose form nobody knows says of the one mail that it can be about, by the code that stands in it."""
+    status = explicit_status(text)
+    if status is None:
+        return None
+    action = "failed" if status.startswith("5") else "delayed"
+    return BouncedRecipient(recipient, action, status, action == "failed", " ".join(text.split())[:MAX_REASON])
 
 
 def _line(rule: str, outcome: str, why: str, **evidence: Any) -> dict[str, Any]:

@@ -339,3 +339,28 @@ def test_a_report_opens_no_ticket_and_is_answered_by_nobody(house):
     assert len(house.tickets()) == 1
     assert len(house.outbox()) == before
     assert parse(bounce(row)).kind == "bounce"
+
+
+def unknown_notice(row, text, **headers):
+    return mail("Gateway <gateway@customer.example>", row.envelope_sender, "Message", text, **headers)
+
+
+def test_a_notice_of_unknown_form_at_a_bounce_address_settles_by_the_code_in_it(house):
+    row = write(house)
+    settled = come_back(house, unknown_notice(row, "We did not like it: 550 5.1.1 no such person\n"), row)
+    assert (settled.outcome, settled.ticket_id, state(house, row)) == ("settled", row.ticket_id, "failed")
+
+
+def test_whatever_a_machine_sends_to_a_bounce_address_is_kept_and_opens_nothing(house):
+    row = write(house)
+    for text, headers in (("Hello, this is a robot.\n", {}), ("I am away.\n", {"Auto_Submitted": "auto-replied"})):
+        settled = come_back(house, unknown_notice(row, text, **headers), row)
+        assert (settled.outcome, settled.ticket_id, state(house, row)) == ("settled", row.ticket_id, "sent")
+    assert len(house.tickets()) == 1
+    assert [message.flags for message in house.conversation(row.ticket_id)[1:]] == [["automatic"]] * 2
+
+
+def test_what_a_person_sends_to_a_bounce_address_is_not_lost(house):
+    row = write(house)
+    taken = house.take(mail(to=row.envelope_sender, subject="I answered the wrong address"), row.envelope_sender, CY)
+    assert taken.outcome in ("opened", "added")
