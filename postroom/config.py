@@ -131,6 +131,7 @@ NAMED_SECTIONS: dict[str, type[Section]] = {
     "mailbox": Mailbox,
     "status": Status,
     "dkim": Dkim,
+    "smarthost": SmartHost,
 }
 
 S = TypeVar("S", bound=Section)

@@ -9,7 +9,7 @@ import ipaddress
 import math
 import re
 
-from postroom.config_keys import Config, Imap, SmartHost
+from postroom.config_keys import LOOPBACK, Config, Imap, SmartHost
 from postroom.config_rules import Known, check_assign, check_rules
 from postroom.config_section import Section, shown
 from postroom.config_times import check_statuses, check_times, check_zone, clock_time
@@ -19,7 +19,6 @@ REPLY_DAYS_MAX = 36_500  # a token has 16 bits for the day of its expiry
 FIRST_NUMBER_MAX = 900_000_000  # a tag in a subject has nine digits at most
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 HOST_MAX = 170  # characters: selector, "_domainkey" and domain together have to fit a name (RFC 1035 §2.3.4)
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def check(config: Config) -> None:
@@ -63,7 +62,7 @@ def check(config: Config) -> None:
         if key in agents:
             raise ConfigError(f"agent.{name}.address: {who.address} is agent.{agents[key]}'s already")
         agents[key] = name
-    _check_smarthost(config.outgoing.smtp, "outgoing.smtp")
+    _check_smarthosts(config)
     for section in ("smtp", "outgoing", "authentication", "processing", "answers", "keys", "tickets", "retention"):
         _check_numbers(getattr(config, section), section)
     if config.smtp.tls != "off" and not config.smtp.tls_certificate:
@@ -139,15 +138,26 @@ def _check_imap(imap: Imap, path: str) -> None:
         raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
 
 
+def _check_smarthosts(config: Config) -> None:
+    for path, peer in config.smarthosts().items():
+        _check_smarthost(peer, path)
+    for name, mailbox in config.mailbox.items():
+        if mailbox.smarthost and mailbox.smarthost not in config.smarthost:
+            raise ConfigError(f"mailbox.{name}.smarthost: there is no [smarthost.{mailbox.smarthost}]")
+
+
 def _check_smarthost(smtp: SmartHost, path: str) -> None:
     _check_security(smtp, path)
     _check_numbers(smtp, path)
+    if smtp.socket and smtp.transport != "none":
+        raise ConfigError(f"{path}.security: {smtp.security} is of no use on a socket of this machine")
     if smtp.user and not (smtp.password_file or smtp.password_env):
         raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
 
 
 def _check_security(peer: Imap | SmartHost, path: str) -> None:
-    if peer.security == "none" and peer.host not in LOOPBACK and (isinstance(peer, Imap) or peer.user):
+    is_local = peer.is_local if isinstance(peer, SmartHost) else peer.host in LOOPBACK
+    if peer.security == "none" and not is_local and (isinstance(peer, Imap) or peer.user):
         raise ConfigError(f"{path}.security: none would send the password in the clear; it is for loopback only")
     if not 0 < peer.port < 65536:
         raise ConfigError(f"{path}.port: {peer.port} is no port")
@@ -159,6 +169,10 @@ ZERO_IS_FINE = {
     "tickets.reopen_days",
     "tickets.remind_customer_days",
     "tickets.close_resolved_days",
+    "outgoing.per_minute",
+    "outgoing.per_hour",
+    "outgoing.domain_per_minute",
+    "outgoing.domain_per_hour",
     "answers.per_sender_hour",
     "answers.per_sender_day",
     "answers.per_domain_hour",

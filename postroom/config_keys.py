@@ -14,6 +14,12 @@ from postroom.config_times import Hours, Status
 Security = Literal["tls", "starttls", "none"]
 
 
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+SUBMISSIONS = 465  # the port of implicit TLS (RFC 8314 §7.3)
+UNIX = "unix:"
+DEFAULT_SMARTHOST = "outgoing.smtp"  # the path of its table
+
+
 class Store(Section, frozen=True, kw_only=True):
     """`[store]`: where everything is kept."""
 
@@ -89,21 +95,45 @@ class Mailbox(Section, frozen=True, kw_only=True):
     trust_reply_to: bool = False
     authserv_id: str = ""
     confirm: bool = True
+    smarthost: str = ""  # "" is [outgoing.smtp]
     imap: Imap | None = None
 
 
 class SmartHost(Section, frozen=True, kw_only=True):
-    """`[outgoing.smtp]`: who takes our mail."""
+    """`[outgoing.smtp]` and `[smarthost.NAME]`: who takes our mail."""
 
-    host: str = "127.0.0.1"
+    protocol: Literal["smtp", "lmtp"] = "smtp"
+    host: str = "127.0.0.1"  # or "unix:/path/of/a/socket"
     port: int = 25
-    security: Security = "none"
+    security: Literal["auto", "tls", "starttls", "none"] = "auto"
     ca_file: str = ""
     user: str = ""
     password_file: str = ""
     password_env: str = ""
     connections: int = 4
-    timeout_seconds: float = 60
+    connect_seconds: float = 30
+    timeout_seconds: float = 300  # RFC 5321 §4.5.3.2, as the following
+    data_seconds: float = 120
+    dot_seconds: float = 600
+
+    @property
+    def socket(self) -> str:
+        """The path of the Unix socket; "" for TCP."""
+        return self.host.removeprefix(UNIX) if self.host.startswith(UNIX) else ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing leaves the machine on the way there."""
+        return self.host in LOOPBACK or bool(self.socket)
+
+    @property
+    def transport(self) -> Literal["tls", "starttls", "none"]:
+        """How the connection is made; "auto" leaves nothing in the clear but on this machine."""
+        if self.security != "auto":
+            return self.security
+        if self.port == SUBMISSIONS and not self.socket:
+            return "tls"
+        return "none" if self.is_local else "starttls"
 
 
 class Outgoing(Section, frozen=True, kw_only=True):
@@ -116,6 +146,10 @@ class Outgoing(Section, frozen=True, kw_only=True):
     retry_first_seconds: float = 300
     retry_max_seconds: float = 4 * 3600
     batch: int = 50
+    per_minute: int = 0  # 0 is no limit
+    per_hour: int = 0
+    domain_per_minute: int = 0
+    domain_per_hour: int = 0
 
 
 class Tickets(Section, frozen=True, kw_only=True):
@@ -248,6 +282,7 @@ class Config(Section, frozen=True, kw_only=True):
     agent: dict[str, Agent] = msgspec.field(default_factory=dict)
     status: dict[str, Status] = msgspec.field(default_factory=dict)
     dkim: dict[str, Dkim] = msgspec.field(default_factory=dict)
+    smarthost: dict[str, SmartHost] = msgspec.field(default_factory=dict)
     mailbox: dict[str, Mailbox] = msgspec.field(
         default_factory=lambda: {"support": Mailbox(address="support@localhost", queue="support")}
     )
@@ -257,6 +292,10 @@ class Config(Section, frozen=True, kw_only=True):
     def resolve(self, path: str) -> Path:
         """A path of the file as an absolute one: relative ones begin at the file's folder."""
         return (self.folder / path).absolute()
+
+    def smarthosts(self) -> dict[str, SmartHost]:
+        """Every smarthost, by the path of its table."""
+        return {DEFAULT_SMARTHOST: self.outgoing.smtp, **{f"smarthost.{n}": peer for n, peer in self.smarthost.items()}}
 
     def store_url(self) -> str:
         """`store.url` with the path of an SQLite file made absolute."""

@@ -100,6 +100,14 @@ def test_a_wrong_type_is_named_with_its_path(text: str, message: str) -> None:
         (MAILBOX + "[mailbox.support.imap]\nhost = 'x'\nuser = 'y'", "mailbox.support.imap.password_file: is missing"),
         (MAILBOX + IMAP + "after = 'move'", "mailbox.support.imap.move_to: is missing"),
         ("[outgoing.smtp]\nuser = 'postroom'", "outgoing.smtp.password_file: is missing"),
+        ("[smarthost.other]\nuser = 'postroom'", "smarthost.other.password_file: is missing"),
+        (
+            "[smarthost.other]\nhost = 'mx.example'\nsecurity = 'none'\nuser = 'u'\npassword_env = 'P'",
+            "smarthost.other.security: none would",
+        ),
+        ("[outgoing.smtp]\nhost = 'unix:/run/lmtp'\nsecurity = 'tls'", "outgoing.smtp.security: tls is of no use"),
+        (MAILBOX + "smarthost = 'other'", "mailbox.support.smarthost: there is no [smarthost.other]"),
+        ("[outgoing]\nper_minute = -1", "outgoing.per_minute: -1 is too small"),
         ("[smtp]\ntls = 'starttls'", "smtp.tls_certificate: is missing"),
     ],
 )
@@ -365,6 +373,7 @@ def test_the_example_as_it_stands_is_the_defaults() -> None:
 def test_the_example_with_every_line_on_shows_every_key_with_its_default() -> None:
     data = example_with_everything_on()
     parse(data, Path())
+    assert data.pop("smarthost")["other"].keys() <= keys_of(SmartHost)  # its keys are those of [outgoing.smtp]
     [rule] = data.pop("rule")  # its keys have no defaults: what is not there asks nothing and does nothing
     assert rule.keys() == keys_of(config.Rule)
     assert rule["when"].keys() == keys_of(When)
@@ -427,3 +436,17 @@ def test_every_unknown_key_is_named_at_once() -> None:
         "[smtp]\nlistens = []\nmax_size = 1\n[queue.support]\nagent = 1\n[[rule]]\nwhen = {size = {above = 1}}\n[other]"
     )
     assert words == ("smtp.listens: there is no such key, nor queue.support.agent, rule[0].when.size.above, other")
+
+
+@pytest.mark.parametrize(
+    ("keys", "transport"),
+    [
+        ({}, "none"), ({"host": "unix:/run/dovecot/lmtp"}, "none"), ({"host": "smtp.example.com"}, "starttls"),
+        ({"host": "smtp.example.com", "port": 465}, "tls"), ({"port": 465}, "tls"),
+        ({"host": "smtp.example.com", "security": "none"}, "none"), ({"security": "starttls"}, "starttls"),
+    ],
+)  # fmt: skip
+def test_a_smarthost_elsewhere_is_spoken_to_in_the_clear_only_where_that_is_written_down(
+    keys: dict[str, Any], transport: str
+) -> None:
+    assert parse({"outgoing": {"smtp": keys}}, Path()).outgoing.smtp.transport == transport

@@ -69,7 +69,8 @@ def check(settings: config.Config) -> Iterator[Finding]:
     for name in settings.dkim:
         yield _checked(f"dkim.{name}", lambda name=name: _dkim(settings, name))  # type: ignore[misc]
     if settings.outgoing.courier == "smtp":
-        yield _checked("outgoing.smtp", lambda: _smarthost(settings))
+        for path in settings.smarthosts():
+            yield _checked(path, lambda path=path: _smarthost(settings, path))  # type: ignore[misc]
     else:
         yield _checked("outgoing.maildir", lambda: _folder(settings.resolve(settings.outgoing.maildir)))
 
@@ -236,16 +237,17 @@ def _imap(settings: config.Config, name: str) -> str:
     return f"{imap.user} can log in to {imap.host}:{imap.port}, and {imap.folder} is there"
 
 
-def _smarthost(settings: config.Config) -> str:
+def _smarthost(settings: config.Config, path: str) -> str:
     from postroom.outbound.smarthost import SmarthostCarrier
+    from postroom.outbound.smtp_auth import passwords
 
-    peer = settings.outgoing.smtp
-    password = config.read_secret(settings, "outgoing.smtp", peer)
+    peer = settings.smarthosts()[path]
+    credentials = passwords(settings, {path: config.read_secret(settings, path, peer)})
     try:
-        server = asyncio.run(SmarthostCarrier(settings, password).check())
+        server = asyncio.run(SmarthostCarrier(settings, path, peer, credentials.get(path)).check())
     except TemporaryFailure as error:
         raise UserError(str(error)) from error
-    return f"{server} takes our mail" + (f" from {peer.user}" if peer.user else "") + f" (security: {peer.security})"
+    return f"{server} takes our mail" + (f" from {peer.user}" if peer.user else "") + f" (security: {peer.transport})"
 
 
 def _dkim(settings: config.Config, name: str) -> str:

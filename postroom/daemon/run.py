@@ -32,6 +32,7 @@ from postroom.daemon.smtp import SmtpServer
 from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.outbound.courier import Courier
+from postroom.outbound.smtp_auth import passwords
 from postroom.store import inbound, migrate
 from postroom.store.engine import DAEMON, Store, StoreHeld
 
@@ -72,7 +73,7 @@ def read_secrets(config: Config) -> dict[str, str]:
     peers = {f"mailbox.{name}.imap": mailbox.imap for name, mailbox in config.mailbox.items() if mailbox.imap}
     secrets = {path: read_secret(config, path, peer) for path, peer in peers.items()}
     if config.outgoing.courier == "smtp":
-        secrets["outgoing.smtp"] = read_secret(config, "outgoing.smtp", config.outgoing.smtp)
+        secrets |= {path: read_secret(config, path, peer) for path, peer in config.smarthosts().items()}
     return secrets
 
 
@@ -132,7 +133,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._kept: list[asyncio.Task[None]] = []
         self._courier = Courier(
-            config, store, secrets.get("outgoing.smtp", ""), now, SystemRandom(), structlog.get_logger("courier"),
+            config, store, passwords(config, secrets), now, SystemRandom(), structlog.get_logger("courier"),
             notifier=house.notifier, failpoint=failpoint,
         )  # fmt: skip
         self._checker = _open_checker(config, workers)

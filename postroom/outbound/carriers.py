@@ -9,8 +9,16 @@ from postroom.errors import TemporaryFailure
 from postroom.store.outbox import Claimed
 
 
+class NotOpen(TemporaryFailure):
+    """Nobody is there who takes mail from us: a server that is down or refuses us, a full disk. No mail's fault."""
+
+
+class Broken(TemporaryFailure):
+    """The connection is of no more use, and the mail was not taken."""
+
+
 class InDoubt(TemporaryFailure):
-    """The peer may have taken the mail: the connection ended, or it fell silent, after the content had begun."""
+    """The peer may have taken the mail: the connection ended, or it fell silent, after the final dot was written."""
 
 
 class LeaseLost(TemporaryFailure):
@@ -22,11 +30,11 @@ class Carrier(Protocol):
 
     connections: int  # how many mails it carries at the same time
 
-    async def carry(self, delivery: Claimed, before_content: Callable[[], Awaitable[None]]) -> str:
+    async def carry(self, delivery: Claimed, before_dot: Callable[[], Awaitable[None]]) -> str:
         """Carry one mail; the peer's answer, in words.
 
-        `before_content` is awaited before the peer can have taken it: it returns once that is committed.
-        Raises PermanentFailure, TemporaryFailure, or InDoubt; any other error counts as temporary.
+        `before_dot` is awaited before the peer can have taken it: it returns once that is committed.
+        Raises PermanentFailure, TemporaryFailure, NotOpen or InDoubt; any other error counts as temporary.
         """
 
     async def close(self) -> None:

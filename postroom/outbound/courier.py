@@ -5,6 +5,7 @@
 Under failure: an error that nobody classified is temporary. A refusal of class 5 fails the delivery at once.
 A delivery whose peer may have taken it is in doubt: people's mail is sent again with identical bytes,
 automatic mail is not. After the last attempt, and after a refusal, the ticket's agents are told.
+Where nobody takes our mail at all (`ways`), it waits, and no attempt is counted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -23,12 +25,13 @@ from sqlalchemy import Connection
 
 from postroom.config import Config
 from postroom.errors import PermanentFailure, TemporaryFailure
-from postroom.outbound.carriers import Carrier, InDoubt, LeaseLost
+from postroom.outbound.carriers import Carrier, InDoubt, LeaseLost, NotOpen
 from postroom.outbound.ledger import Ledger
-from postroom.outbound.maildir import MaildirCarrier
 from postroom.outbound.notify import Notifier
 from postroom.outbound.renamed import by_answer
-from postroom.outbound.schedule import delay_after, is_given_up, jittered
+from postroom.outbound.schedule import delay_after, is_given_up, jittered, rates_of
+from postroom.outbound.smtp_auth import Credential
+from postroom.outbound.ways import open_ways
 from postroom.store import outbox
 from postroom.store.engine import Store
 from postroom.store.outbox import Claimed, Outcome
@@ -46,19 +49,19 @@ class Courier:
     """Sends what is in the outbox. `run` is a coroutine for ever; `wake` may be called from any thread."""
 
     def __init__(
-        self, config: Config, store: Store, password: str, clock: Callable[[], datetime], random: Random, log: Any, *,
+        self, config: Config, store: Store, credentials: Mapping[str, Credential], clock: Callable[[], datetime], random: Random, log: Any, *,
         notifier: Notifier | None = None, carrier: Carrier | None = None, failpoint: Callable[[str], None] = lambda name: None,
     ) -> None:  # fmt: skip
-        """`password`: the smarthost's, "" for none. `notifier` tells agents of mail that could not be delivered.
+        """`credentials`: by the path of a smarthost's table; none where it wants no login. `notifier` tells agents of mail that could not be delivered.
 
         `carrier`: instead of the configured one. `failpoint` is where a test may have the process die.
         """
         self._config, self._store, self._clock, self._random, self._log = config, store, clock, random, log
         self._notifier, self._failpoint = notifier, failpoint
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._carrier = carrier or _carrier(config, password)
+        self._ways = open_ways(config, credentials, carrier, clock, random, log, self._note)
+        self._rates = rates_of(config.outgoing)
         self._ledger = Ledger(store, self._worker, clock, self._tell_agents)
-        self._room = asyncio.Semaphore(self._carrier.connections)
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._awake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,7 +100,7 @@ class Courier:
             self._loop = None
 
     async def deliver_due(self) -> None:
-        """Send everything that is due now, and return: for a single command, and for tests."""
+        """Send everything that is due now, and return: what a single command does."""
         await self._recover()
         while claimed := await self._claim():
             for delivery in claimed:
@@ -112,10 +115,14 @@ class Courier:
             self._log.info("recovered", again=again, failed=failed)
 
     async def _claim(self) -> list[Claimed]:
-        """What is due, as far as there is room for it."""
-        limit = self._config.outgoing.batch - len(self._in_flight)
+        """What is due, as far as there is room for it; one mail to try where every way was closed."""
+        if self._ways.closed_for:
+            return []
+        limit = 1 if self._ways.are_closed else self._config.outgoing.batch - len(self._in_flight)
+        if limit <= 0:
+            return []
         claimed: list[Claimed] = await self._persist(
-            lambda c: outbox.claim(c, self._worker, self._clock(), LEASE, limit)
+            lambda c: outbox.claim(c, self._worker, self._clock(), LEASE, limit, self._rates)
         )
         if claimed:
             self._failpoint("courier-claimed")
@@ -143,8 +150,9 @@ class Courier:
     async def _attempt(self, delivery: Claimed) -> None:
         """One delivery from claim to outcome: the edge at which every error becomes a retry."""
         doubtful = False
+        way = self._ways.of(delivery.mailbox)
 
-        async def before_content() -> None:
+        async def before_dot() -> None:
             nonlocal doubtful
             self._failpoint("courier-before-doubt")
             if not await self._ledger.mark_in_doubt(delivery.id):
@@ -153,15 +161,17 @@ class Courier:
             self._failpoint("courier-in-doubt")
 
         try:
-            async with self._room:
-                answer = await self._carrier.carry(delivery, before_content)
-            renamed = by_answer(answer, self._config.outgoing.smtp.host, delivery.email_message_id)
+            answer = await way.carry(delivery, before_dot)
+            renamed = by_answer(answer, way.host, delivery.email_message_id)
             outcome = Outcome(delivery.id, "sent", answer[:MAX_REASON], renamed=renamed)
         except asyncio.CancelledError:
             outcome = self._unfinished(delivery, doubtful)
         except LeaseLost as error:
             self._log.warning("lease lost", delivery=delivery.id, why=str(error))
             return
+        except NotOpen as error:
+            reason = f"waits for {way.name}: {error}"[:MAX_REASON]
+            outcome = Outcome(delivery.id, "pending", reason, self._clock() + timedelta(seconds=way.closed_for))
         except PermanentFailure as error:
             outcome = Outcome(delivery.id, "failed", str(error)[:MAX_REASON])
         except Exception as error:  # the edge: one attempt, whatever went wrong with it
@@ -190,17 +200,24 @@ class Courier:
         return Outcome(delivery.id, "pending", "interrupted: the daemon was stopped")
 
     async def _settle(self, delivery: Claimed, outcome: Outcome) -> None:
-        """Until it is written: what was sent must not be sent again because the database was busy."""
+        """Until it is written: what was sent must not be sent again because the database was busy, or worse.
+
+        An SQLite store has nobody else who would take it up.
+        """
         while True:
             try:
                 written = await self._ledger.settle(outcome)
                 break
             except TemporaryFailure as error:
                 self._log.warning("deferred", delivery=delivery.id, why=str(error))
-                await asyncio.sleep(BACKOFF_SECONDS)
+            except Exception as error:  # the edge of this attempt: its outcome comes before what hangs on it
+                self._log.exception("not settled", delivery=delivery.id, why=repr(error))
+                outcome = replace(outcome, renamed=())
+            await asyncio.sleep(BACKOFF_SECONDS)
         event = {"sent": "sent", "retry": "deferred", "failed": "gave up", "pending": "given back"}[outcome.state]
         if written:
-            self._log.info(
+            log = self._log.debug if outcome.state == "pending" else self._log.info  # the way's end was said once
+            log(
                 event, delivery=delivery.id, ticket=delivery.ticket_id, purpose=delivery.purpose,
                 attempt=delivery.attempts, why=outcome.reason,
             )  # fmt: skip
@@ -227,7 +244,7 @@ class Courier:
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await self._carrier.close()
+        await self._ways.close()
 
     def _tell_agents(self, connection: Connection, outcome: Outcome) -> None:
         """In a savepoint: whatever breaks the notice, the outcome is written."""
@@ -252,14 +269,10 @@ class Courier:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), BACKOFF_SECONDS)
 
+    async def _note(self, work: Callable[[Connection], Any]) -> Any:
+        """Do it in a transaction, once. Raises TemporaryFailure."""
+        return await asyncio.to_thread(self._do, work)
+
     def _do(self, work: Callable[[Connection], Any]) -> Any:
         with self._store.write() as connection:
             return work(connection)
-
-
-def _carrier(config: Config, password: str) -> Carrier:
-    if config.outgoing.courier == "maildir":
-        return MaildirCarrier(config.resolve(config.outgoing.maildir))
-    from postroom.outbound.smarthost import SmarthostCarrier  # noqa: PLC0415 (the Maildir needs none of it)
-
-    return SmarthostCarrier(config, password)

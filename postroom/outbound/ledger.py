@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from postroom.errors import TemporaryFailure
 from postroom.store import outbox
 from postroom.store.engine import Store
 from postroom.store.outbox import Outcome
@@ -52,13 +53,29 @@ class Ledger:
             try:
                 held = await asyncio.to_thread(self._write, [note for note, _ in batch])
             except Exception as error:  # whoever asked for it has to know
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
+                await self._write_each(batch, error)
                 continue
             for note, answer in batch:
                 if not answer.done():
-                    answer.set_result((note.id if isinstance(note, Outcome) else note) in held)
+                    answer.set_result(_id(note) in held)
+
+    async def _write_each(self, batch: list[tuple[int | Outcome, asyncio.Future[bool]]], error: Exception) -> None:
+        """Answer a batch that could not be written: where it was one of its notes that broke it, only that one fails."""
+        alone = len(batch) == 1 or isinstance(error, TemporaryFailure)
+        for note, answer in batch:
+            why: Exception | None = error if alone else None
+            held: set[int] = set()
+            if not alone:
+                try:
+                    held = await asyncio.to_thread(self._write, [note])
+                except Exception as broken:
+                    why = broken
+            if answer.done():
+                continue
+            if why is None:
+                answer.set_result(_id(note) in held)
+            else:
+                answer.set_exception(why)
 
     def _write(self, notes: list[int | Outcome]) -> set[int]:
         doubts = [note for note in notes if isinstance(note, int)]
@@ -76,3 +93,7 @@ class Ledger:
                     if outcome.state == "failed":
                         self._on_failed(connection, outcome)
         return held
+
+
+def _id(note: int | Outcome) -> int:
+    return note.id if isinstance(note, Outcome) else note

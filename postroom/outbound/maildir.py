@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from postroom.outbound.addresses import domain_of
+from postroom.outbound.carriers import NotOpen
 from postroom.store.outbox import Claimed
 
 FOLDERS = ("tmp", "new", "cur")
@@ -27,9 +28,15 @@ class MaildirCarrier:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def carry(self, delivery: Claimed, before_content: Callable[[], Awaitable[None]]) -> str:
-        """Write the mail; the file's name. `before_content` is not awaited: a file is there or not."""
-        return await asyncio.to_thread(self._write, delivery)
+    async def carry(self, delivery: Claimed, before_dot: Callable[[], Awaitable[None]]) -> str:
+        """Write the mail; the file's name. `before_dot` is not awaited: a file is there or not.
+
+        Raises NotOpen where nothing can be written: a full disk, a folder that is not ours.
+        """
+        try:
+            return await asyncio.to_thread(self._write, delivery)
+        except OSError as error:
+            raise NotOpen(f"{self._folder}: {error.strerror or error}") from error
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -1,4 +1,4 @@
-"""When is a delivery tried again, and when is it given up?"""
+"""When is a delivery tried again, when is it given up, and how many may go out in a while?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import timedelta
 from random import Random
 
 from postroom.config import Outgoing
+from postroom.store.counters import HOUR
+from postroom.store.rates import MINUTE, Rate
 
 JITTER = 0.25  # of a delay, more or less: mails that failed together are not all tried again together
 
@@ -33,3 +35,12 @@ def is_given_up(attempts: int, settings: Outgoing) -> bool:
 def jittered(delay: timedelta, random: Random) -> timedelta:
     """The delay, a little longer or shorter."""
     return delay * random.uniform(1 - JITTER, 1 + JITTER)
+
+
+def rates_of(settings: Outgoing) -> tuple[Rate, ...]:
+    """How many mails may go out; none where nothing is limited."""
+    wanted = (
+        Rate(settings.per_minute, MINUTE, per_domain=False), Rate(settings.per_hour, HOUR, per_domain=False),
+        Rate(settings.domain_per_minute, MINUTE, per_domain=True), Rate(settings.domain_per_hour, HOUR, per_domain=True),
+    )  # fmt: skip
+    return tuple(rate for rate in wanted if rate.most)

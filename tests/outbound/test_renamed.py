@@ -49,7 +49,7 @@ def desk(tmp_path, smarthost):
 async def send(desk):
     opened = desk.house
     await Courier(
-        opened.config, desk.store, "", now, Random(1), structlog.get_logger(), notifier=opened.notifier
+        opened.config, desk.store, {}, now, Random(1), structlog.get_logger(), notifier=opened.notifier
     ).deliver_due()
 
 

@@ -7,7 +7,7 @@
         smarthost.wait_for(1).content
 
 Verbs are those of SMTP, and CONNECT (the greeting), CONTENT (in the middle of the message's content) and DOT
-(after the final dot). Without a script it takes everything.
+(after the final dot). Without a script it takes everything. It speaks LMTP where it is greeted with LHLO.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import base64
 import email
 import email.message
 import enum
+import hmac
+import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -29,6 +31,7 @@ from peers.certificates import Certificate
 from peers.processes import free_port, wait_until
 
 LINE_MAX = 1 << 20  # octets; a server for tests takes what comes
+OFFERS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN")
 MIDDLE = 64  # octets of the content that are read before CONTENT's script is looked at
 
 
@@ -53,6 +56,8 @@ class Taken:
     at: datetime
     user: str | None  # who logged in
     connection: int  # the number of the connection, from 1
+    parameters: tuple[str, ...] = ()  # of MAIL and RCPT: "SIZE=12", "NOTIFY=FAILURE,DELAY"
+    encrypted: bool = False
 
     @property
     def message(self) -> email.message.Message:
@@ -77,7 +82,9 @@ class _Session:
     number: int
     sender: str | None = None
     recipients: list[str] = field(default_factory=list)
+    parameters: list[str] = field(default_factory=list)
     user: str | None = None
+    encrypted: bool = False
 
 
 class _Gone(Exception):
@@ -87,8 +94,21 @@ class _Gone(Exception):
 class Smarthost:
     """Runs in a thread of its own while the `with` block does."""
 
-    def __init__(self, certificate: Certificate | None = None, logins: Mapping[str, str] | None = None) -> None:
-        """`certificate`: offers STARTTLS. `logins`: user → password; AUTH is then required before MAIL."""
+    def __init__(
+        self,
+        certificate: Certificate | None = None,
+        logins: Mapping[str, str] | None = None,
+        *,
+        mechanisms: str = "PLAIN LOGIN",
+        offers: Sequence[str] = OFFERS,
+        implicit_tls: bool = False,
+        socket: str = "",
+    ) -> None:
+        """`certificate`: offers STARTTLS. `logins`: user → password or token; AUTH is then required before MAIL.
+
+        `offers` are the lines of its EHLO. `implicit_tls`: TLS from the first octet. `socket`: a Unix socket to listen on.
+        """
+        self.mechanisms, self.offers, self.implicit_tls, self.socket = mechanisms, tuple(offers), implicit_tls, socket
         self.host = "127.0.0.1"
         self.port = 0
         self.certificate = certificate
@@ -182,7 +202,11 @@ class Smarthost:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=LINE_MAX)
+            if self.socket:
+                self._server = await asyncio.start_unix_server(self._serve, self.socket, limit=LINE_MAX)
+                return
+            tls = self.certificate.server_context() if self.certificate and self.implicit_tls else None
+            self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=LINE_MAX, ssl=tls)
 
     async def _close(self) -> None:
         if self._server is not None:
@@ -200,7 +224,7 @@ class Smarthost:
         self._sessions.add(task)
         self.connections += 1
         try:
-            await self._talk(_Session(reader, writer, self.connections))
+            await self._talk(_Session(reader, writer, self.connections, encrypted=self.implicit_tls))
         except (_Gone, ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
@@ -214,12 +238,12 @@ class Smarthost:
             verb = text.partition(" ")[0].upper()
             self.commands[verb] += 1
             match verb:
-                case "EHLO":
+                case "EHLO" | "LHLO":
                     await self._answer(session, verb, text, self._greeting(session))
-                case "STARTTLS" if self.certificate:
-                    await self._answer(session, verb, text, "220 2.0.0 go ahead")
-                    await session.writer.start_tls(self.certificate.server_context())
-                    session.sender, session.user = None, None
+                case "STARTTLS" if self.certificate and not session.encrypted:
+                    if await self._answer(session, verb, text, "220 2.0.0 go ahead"):
+                        await session.writer.start_tls(self.certificate.server_context())
+                        session.sender, session.user, session.encrypted = None, None, True
                 case "AUTH":
                     await self._authenticate(session, text)
                 case "MAIL" if self.logins and session.user is None:
@@ -227,9 +251,11 @@ class Smarthost:
                 case "MAIL":
                     if await self._answer(session, verb, text, "250 2.1.0 ok"):
                         session.sender, session.recipients = _path(text), []
+                        session.parameters = text.partition(">")[2].split()
                 case "RCPT":
                     if await self._answer(session, verb, text, "250 2.1.5 ok"):
                         session.recipients.append(_path(text))
+                        session.parameters += text.partition(">")[2].split()
                 case "DATA":
                     await self._take(session, text)
                 case "RSET":
@@ -244,19 +270,31 @@ class Smarthost:
                     await self._answer(session, verb, text, "502 5.5.2 unknown")
 
     def _greeting(self, session: _Session) -> str:
-        offers = ["PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
-        if self.certificate and session.writer.get_extra_info("sslcontext") is None:
+        offers = list(self.offers)
+        if self.certificate and not session.encrypted:
             offers.append("STARTTLS")
         if self.logins:
-            offers.append("AUTH PLAIN LOGIN")
+            offers.append(f"AUTH {self.mechanisms}")
         lines = ["smarthost.test", *offers]
         return "\r\n".join(f"250{' ' if at == len(lines) - 1 else '-'}{line}" for at, line in enumerate(lines))
 
     async def _authenticate(self, session: _Session, text: str) -> None:
         _verb, mechanism, *initial = text.split()
-        if mechanism.upper() == "PLAIN":
+        self.commands[f"AUTH {mechanism}"] += 1
+        if mechanism == "PLAIN":
             answer = initial[0] if initial else await self._ask(session, "")
             _, user, password = base64.b64decode(answer).decode().split("\0")
+        elif mechanism == "CRAM-MD5":
+            challenge = f"<{session.number}.1@smarthost.test>"
+            user, digest = base64.b64decode(await self._ask(session, challenge)).decode().split(" ")
+            wanted = hmac.new(self.logins.get(user, "").encode(), challenge.encode(), "md5").hexdigest()
+            password = self.logins.get(user, "") if hmac.compare_digest(digest, wanted) else "wrong"
+        elif mechanism in ("XOAUTH2", "OAUTHBEARER"):
+            said = base64.b64decode(initial[0]).decode()
+            found = re.search(r"(?:user=|a=)([^,\x01]+).*\x01auth=Bearer ([^\x01]+)\x01\x01$", said, re.DOTALL)
+            user, password = (found[1], found[2]) if found else ("", "")
+            if self.logins.get(user) != password:
+                await self._ask(session, '{"status":"401"}')
         else:
             first = initial[0] if initial else await self._ask(session, "Username:")
             user = base64.b64decode(first).decode()
@@ -286,8 +324,9 @@ class Smarthost:
                 await self._answer(session, "CONTENT", "", None)
         self.commands["DOT"] += 1
         taken = Taken(
-            session.sender, tuple(session.recipients), bytes(content), datetime.now(UTC), session.user, session.number
-        )
+            session.sender, tuple(session.recipients), bytes(content), datetime.now(UTC), session.user, session.number,
+            tuple(session.parameters), session.encrypted,
+        )  # fmt: skip
         subject = "\n".join((session.sender, *session.recipients))
         await self._answer(session, "DOT", subject, "250 2.0.0 taken", lambda: self._keep(taken))
         session.sender, session.recipients = None, []
