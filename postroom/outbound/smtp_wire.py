@@ -140,6 +140,7 @@ class Wire(asyncio.Protocol):
 
     async def drain(self, seconds: float) -> None:
         """Until the network takes more, or the server says something."""
+        await asyncio.sleep(0)  # hear it, also where the network takes everything
         while self._is_full and not self.has_answered:
             await self._wait(seconds)
 

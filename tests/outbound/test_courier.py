@@ -9,7 +9,7 @@ from random import Random
 import pytest
 import structlog
 from peers.outgoing import desk_in, mail
-from peers.smarthost import CUT, STALL, TAKE_AND_CUT, Smarthost
+from peers.smarthost import CUT, STALL, TAKE_AND_CUT
 
 from postroom.errors import TemporaryFailure
 from postroom.outbound.carriers import InDoubt

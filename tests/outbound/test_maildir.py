@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from postroom.outbound.carriers import NotOpen
 from postroom.outbound.maildir import MaildirCarrier, file_name
 from postroom.store.outbox import Claimed
 
@@ -67,7 +68,7 @@ async def test_mail_is_its_owners_alone(carrier, tmp_path):
 
 async def test_a_maildir_that_cannot_be_written_is_an_error_and_leaves_nothing(carrier, tmp_path):
     (tmp_path / "out").write_bytes(b"a file where the folder should be")
-    with pytest.raises(OSError, match="out"):
+    with pytest.raises(NotOpen, match="out: Not a directory"):
         await carrier.carry(DELIVERY, nothing)
 
 
