@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("postroom.cli.rules", "The rules that route mail, and what a mail would meet."),
     "keys": ("postroom.cli.keys", "What signs our reply addresses: make, rotate."),
     "report": ("postroom.cli.report", "How the desk did in a month."),
+    "backup": ("postroom.cli.backup", "Copy everything into a folder, while the daemon runs."),
+    "restore": ("postroom.cli.restore", "Put a backup in the place of the store."),
     "forget": ("postroom.cli.forget", "Erase a person everywhere; numbers stay."),
     "migrate": ("postroom.cli.migrate", "Bring the database to this version's schema."),
     "status": ("postroom.cli.status", "Health: oldest unprocessed mail, outbox, mailboxes, quarantine."),

@@ -45,7 +45,7 @@ def test_every_command_of_the_interface_is_there():
         *(f"outbox {verb}" for verb in ["list", "show", "retry", "cancel"]),
         *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), "mailboxes list",
         "rules list", "rules test", "keys new", "keys rotate", "report monthly",
-        *(f"addresses {verb}" for verb in ["list", "hold", "release"]), "forget",
+        *(f"addresses {verb}" for verb in ["list", "hold", "release"]), "forget", "backup", "restore",
     }  # fmt: skip
 
 
