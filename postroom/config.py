@@ -30,6 +30,7 @@ from postroom.config_keys import (
     Log,
     Mailbox,
     Notify,
+    Operator,
     Outgoing,
     Processing,
     Queue,
@@ -58,6 +59,7 @@ __all__ = [
     "Log",
     "Mailbox",
     "Notify",
+    "Operator",
     "Outgoing",
     "Processing",
     "Queue",
@@ -123,7 +125,7 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
 SECTIONS: dict[str, type[Section]] = {
     "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
-    "block": Block, "reports": Reports, "retention": Retention,
+    "block": Block, "reports": Reports, "retention": Retention, "operator": Operator,
 }  # fmt: skip
 NAMED_SECTIONS: dict[str, type[Section]] = {
     "queue": Queue,

@@ -89,6 +89,8 @@ def _check_reports(config: Config) -> None:
     for name, queue in config.queue.items():
         if queue.digest_at:
             clock_time(queue.digest_at, f"queue.{name}.digest_at")
+    if config.operator.address:
+        check_address(config.operator.address, "operator.address")
     reports = config.reports
     for number, address in enumerate(reports.monthly_to):
         check_address(address, f"reports.monthly_to[{number}]")

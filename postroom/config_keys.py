@@ -185,6 +185,13 @@ class Notify(Section, frozen=True, kw_only=True):
     follow_up: bool = True
 
 
+class Operator(Section, frozen=True, kw_only=True):
+    """`[operator]`: who runs Postroom."""
+
+    address: str = ""  # "" is told nothing by mail
+    language: str = ""  # "" is templates.language
+
+
 class Answers(Section, frozen=True, kw_only=True):
     """`[answers]`: how often Postroom may answer by itself (POLICIES.md, "Limits")."""
 
@@ -268,6 +275,7 @@ class Config(Section, frozen=True, kw_only=True):
     outgoing: Outgoing = Outgoing()
     tickets: Tickets = Tickets()
     notify: Notify = Notify()
+    operator: Operator = Operator()
     answers: Answers = Answers()
     templates: Templates = Templates()
     authentication: Authentication = Authentication()

@@ -17,7 +17,7 @@ from postroom.outbound.templates import Templates
 from postroom.outbound.wording import queue_title
 from postroom.parsers.parsed import Address
 from postroom.store.outbox import NewDelivery
-from postroom.threading.tokens import Role, Signer
+from postroom.threading.tokens import NO_TICKET, Role, Signer
 
 REPLIED, GENERATED = "auto-replied", "auto-generated"  # RFC 3834 §5: in answer to a mail; for another reason
 
@@ -57,7 +57,10 @@ class Letters:
         name = case.mailbox
         if name not in served:
             name = next((n for n, mailbox in served.items() if mailbox.queue == case.queue), next(iter(served)))
-        mailbox = served[name]
+        return self._sender(name)
+
+    def _sender(self, name: str) -> Sender:
+        mailbox = self._config.mailbox[name]
         return Sender(name, mailbox.address, mailbox.name or queue_title(self._config, mailbox.queue))
 
     def to_customer(
@@ -71,7 +74,7 @@ class Letters:
         sender, now = self.sender_of(case), self._clock()
         words = self._templates.render(purpose, {"desk": _desk(sender), **data})
         reply_to = addresses.reply_address(self._signer, sender.address, case.key, Role.CUSTOMER, now + self._expire)
-        return self._freeze(case, purpose, about, sender, Mail(
+        return self._freeze(case.id, purpose, about, sender, Mail(
             sender=Address(sender.name, sender.address), to=(Address("", case.requester),),
             reply_to=Address(sender.name, reply_to), subject=subject or words.subject,
             content=content_of(words.text, words.html), in_reply_to=thread.in_reply_to, references=thread.references, marks=_marks(why, sender),
@@ -94,12 +97,26 @@ class Letters:
             reply_to = addresses.reply_address(
                 self._signer, sender.address, case.key, Role.AGENT, now + self._expire, agent.id
             )
-            notices.append(self._freeze(case, purpose, about, sender, Mail(
+            notices.append(self._freeze(case.id, purpose, about, sender, Mail(
                 sender=Address(sender.name, sender.address), to=(Address(agent.title or agent.name, agent.address),),
                 reply_to=Address(sender.name, reply_to), subject=words.subject, content=content, in_reply_to=root,
                 references=(root,), marks=_marks(GENERATED, sender), date=now, message_id=self._message_id(sender, case),
             )))  # fmt: skip
         return notices
+
+    def to_address(
+        self, purpose: str, data: dict[str, Any], recipient: Address, language: str | None = None
+    ) -> NewDelivery:
+        """A mail that belongs to no ticket, from the first mailbox; it asks for no answer."""
+        name = next(iter(self._config.mailbox))
+        sender, now = self._sender(name), self._clock()
+        words = self._templates.render(purpose, {"desk": _desk(sender), **data}, language)
+        nonce = self._random.getrandbits(32) or 1
+        return self._freeze(None, purpose, None, sender, Mail(
+            sender=Address(sender.name, sender.address), to=(recipient,), subject=words.subject,
+            content=content_of(words.text, words.html), marks=_marks(GENERATED, sender), date=now,
+            message_id=addresses.message_id(self._signer, sender.address, NO_TICKET, nonce),
+        ))  # fmt: skip
 
     def reply(
         self, case: Any, people: Sequence[Address], author: str, data: dict[str, Any], *, subject: str, thread: Thread,
@@ -118,7 +135,7 @@ class Letters:
             in_reply_to=thread.in_reply_to, references=thread.references, outlook=thread.outlook,
             date=now, message_id=self._message_id(sender, case),
         )  # fmt: skip
-        first = self._freeze(case, "reply", about, sender, mail)
+        first = self._freeze(case.id, "reply", about, sender, mail)
         others = [self._envelope(first, sender, person.address) for person in people[1:]]
         return [first, *others]
 
@@ -129,10 +146,12 @@ class Letters:
             mailbox=self.sender_of(case).mailbox, recipient=recipient, created_at=self._clock(), suppressed=why,
         )  # fmt: skip
 
-    def _freeze(self, case: Any, purpose: str, about: int | None, sender: Sender, mail: Mail) -> NewDelivery:
+    def _freeze(
+        self, ticket_id: int | None, purpose: str, about: int | None, sender: Sender, mail: Mail
+    ) -> NewDelivery:
         raw, key = self.signing.signed(compose(mail), sender.address, mail.date), self._key()
         return NewDelivery(
-            key=key, ticket_id=case.id, message_id=about, purpose=purpose, automatic=bool(mail.marks),
+            key=key, ticket_id=ticket_id, message_id=about, purpose=purpose, automatic=bool(mail.marks),
             mailbox=sender.mailbox, recipient=mail.to[0].address, subject=mail.subject, created_at=mail.date,
             envelope_sender=addresses.bounce_address(self._signer, sender.address, key),
             email_message_id=mail.message_id, digest=digest_of(raw), raw=raw,

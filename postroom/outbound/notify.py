@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from postroom.config import Config
 from postroom.desk.happened import Happened, What
 from postroom.desk.mailboxes import Mailboxes
-from postroom.outbound import answering, holding, to_agents, to_customer
+from postroom.outbound import answering, holding, to_agents, to_customer, to_operator
 from postroom.outbound.letters import Letters
 from postroom.outbound.limits import Limits
 from postroom.outbound.templates import Templates
@@ -81,6 +81,14 @@ class Notifier:
         for tell in TOLD[happened.what]:
             tell(self._post, told)
         return told.mails, told.lines
+
+    def tell_operator(self, connection: Connection, title: str, text: str) -> bool:
+        """Enqueue a notice to `operator.address`, in the caller's transaction; False where there is none."""
+        return to_operator.tell_operator(self._post, connection, title, text)
+
+    def write_operator(self, connection: Connection, purpose: str, data: dict[str, Any]) -> bool:
+        """The same, by the templates of `purpose`."""
+        return to_operator.write(self._post, connection, purpose, data)
 
     def undeliverable(self, connection: Connection, delivery: Any, reason: str, ticket_id: int | None = None) -> None:
         """Tell the ticket's agents that a person's mail did not arrive. `ticket_id`: where that ticket was merged into another."""

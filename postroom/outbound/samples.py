@@ -56,5 +56,5 @@ SAMPLES: dict[str, Data] = {
     "escalation": {**NOTICE, "due": WHEN, "is_answered": False, "assigned_to": ""},
     "follow_up": {**NOTICE},
     "command_error": {"desk": DESK, "ticket": PRIVATE, "wrong": WRONG, "lines": ["#status gone", "#tag fuse", "", "Hello Ann,"]},
-    "operator": {"title": "Mail waits unprocessed", "text": "The oldest came at 12:00.\n\nLook at: postroom status", "host": "mail"},
+    "operator": {"desk": DESK, "title": "Mail waits unprocessed", "text": "The oldest came at 12:00.\n\nLook at: postroom status", "host": "mail"},
 }  # fmt: skip

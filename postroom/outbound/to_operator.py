@@ -1,0 +1,37 @@
+"""Mail to whoever runs Postroom: of what is no ticket's, such as quarantine and alarms."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from postroom.outbound.told import Post
+from postroom.parsers.parsed import Address
+from postroom.store import outbox
+
+log = structlog.get_logger("outbound")
+
+
+def tell_operator(post: Post, connection: Connection, title: str, text: str) -> bool:
+    """Enqueue a notice, in the caller's transaction: a line that says what it is about, and plain text.
+
+    False where `operator.address` is empty. How often the same may be told is the caller's to bound.
+    """
+    return write(post, connection, "operator", {"title": title, "text": text})
+
+
+def write(post: Post, connection: Connection, purpose: str, data: dict[str, Any]) -> bool:
+    """Enqueue a mail to the operator by templates of its own; they are told the host beside the desk and `data`."""
+    settings = post.config.operator
+    if not settings.address:
+        return False
+    host = post.config.smtp.hostname or platform.node()
+    mail = post.letters.to_address(
+        purpose, {"host": host, **data}, Address("", settings.address), settings.language or None
+    )
+    outbox.enqueue(connection, [mail])
+    log.info("operator told", purpose=purpose)
+    return True
