@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tickets": ("postroom.cli.tickets", "List, show, export and work on tickets."),
     "inbound": ("postroom.cli.inbound", "Mail received, and what became of it."),
     "outbox": ("postroom.cli.outbox", "Mail going out."),
+    "send-test": ("postroom.cli.send_test", "Send a test mail, and tell each step."),
     "agents": ("postroom.cli.agents", "Who answers."),
     "addresses": ("postroom.cli.addresses", "To whom nothing goes by itself any more, and why."),
     "mailboxes": ("postroom.cli.mailboxes", "Where mail comes in."),

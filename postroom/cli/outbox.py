@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from postroom import config
 from postroom.cli import output
-from postroom.cli.opening import open_store
+from postroom.cli.opening import open_house, open_store
+from postroom.cli.tickets import Since
 from postroom.errors import UserError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection, Row
+
+    from postroom.daemon.house import House
 
 STATES = ("pending", "sending", "sent", "retry", "failed", "cancelled", "suppressed")
 LIST_LIMIT = 100  # rows of a table; JSON has them all
@@ -27,10 +33,17 @@ def command() -> None:
 @command.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
 @click.option("--ticket", "ref", metavar="REF", help="Only a ticket's.")
+@click.option("--recipient", metavar="ADDR", help="Only what goes to this address; '@example.org' for all of a domain.")
+@click.option(
+    "--since", type=Since(), metavar="WHEN", help="Only what was written since: 2026-11-23, an RFC 3339 time, 12h, 7d."
+)
 @click.option("--limit", type=click.IntRange(min=1), help=f"At most so many; a table shows {LIST_LIMIT} without it.")
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
 @click.pass_obj
-def list_(config_path: str | None, state: str | None, ref: str | None, limit: int | None, as_json: bool) -> None:
+def list_(
+    config_path: str | None, state: str | None, ref: str | None, recipient: str | None, since: datetime | None,
+    limit: int | None, as_json: bool,
+) -> None:  # fmt: skip
     """List mail going out; the newest comes first."""
     from postroom.store import outbox, tickets
 
@@ -39,14 +52,14 @@ def list_(config_path: str | None, state: str | None, ref: str | None, limit: in
         if ref and ticket is None:
             raise UserError(f"there is no ticket {ref}")
         shown = limit or (None if as_json else LIST_LIMIT)
-        rows = outbox.find(connection, state, ticket.id if ticket else None, shown)
+        rows = outbox.find(connection, state, ticket.id if ticket else None, shown, recipient=recipient, since=since)
         refs = _refs(connection, rows)
     if as_json:
         for row in rows:
             output.print_json(as_object(row, refs))
         return
     output.print_table(
-        ("ID>", "CREATED", "STATE", "PURPOSE", "RECIPIENT~", "TICKET", "TRIES>", "SUBJECT OR REASON"),
+        ("ID>", "CREATED", "STATE", "PURPOSE", "RECIPIENT~", "TICKET", "TRIES>", "NEXT TRY", "SUBJECT OR REASON"),
         [
             (
                 r.id,
@@ -56,6 +69,7 @@ def list_(config_path: str | None, state: str | None, ref: str | None, limit: in
                 r.recipient,
                 refs.get(r.ticket_id),
                 r.attempts,
+                r.next_attempt_at,
                 r.reason or r.subject,
             )
             for r in rows
@@ -93,6 +107,44 @@ def show(config_path: str | None, id_: int, as_json: bool) -> None:
     if mail is not None:
         output.heading("The mail")
         output.body(mail)
+
+
+@command.command("send")
+@click.option("--json", "as_json", is_flag=True, help="One object: how many are in which state now.")
+@click.pass_obj
+def send(config_path: str | None, as_json: bool) -> None:
+    """Send what is due now, and return: for a machine on which no daemon runs, by cron, say."""
+    settings = config.load(config_path)
+    with open_house(settings) as house, house.store.daemon_lock():
+        counts = asyncio.run(_send(settings, house))
+    if as_json:
+        output.print_json({"outbox": counts})
+    else:
+        click.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no mail")
+
+
+async def _send(settings: config.Config, house: House) -> dict[str, int]:
+    from random import SystemRandom
+
+    import structlog
+
+    from postroom.daemon import log
+    from postroom.daemon.failpoint import failpoint
+    from postroom.daemon.house import now
+    from postroom.daemon.run import read_secrets
+    from postroom.outbound.courier import Courier
+    from postroom.outbound.smtp_auth import passwords
+    from postroom.store import outbox
+
+    secrets = read_secrets(settings)
+    log.configure(settings.log, [secret for secret in secrets.values() if secret])
+    credentials, logger = passwords(settings, secrets), structlog.get_logger("courier")
+    courier = Courier(
+        settings, house.store, credentials, now, SystemRandom(), logger, notifier=house.notifier, failpoint=failpoint
+    )
+    await courier.deliver_due()
+    with house.store.read() as connection:
+        return outbox.count_by_state(connection)
 
 
 @command.command("retry")

@@ -36,12 +36,12 @@ def command(config_path: str | None, as_json: bool) -> None:
 
 def _state(store: Store, answers_most: int, now: datetime) -> dict[str, Any]:
     from postroom.outbound.policy import BREAKER
-    from postroom.store import correspondents, counters, imap, inbound, outbox
+    from postroom.store import correspondents, counters, imap, inbound, outbox, smarthosts
 
     with store.read() as connection:
         received, oldest = inbound.count_by_state(connection), inbound.oldest_pending(connection)
         outgoing, oldest_out = outbox.count_by_state(connection), outbox.oldest_waiting(connection)
-        refused = len(imap.refused(connection))
+        refused, ways = len(imap.refused(connection)), smarthosts.states(connection)
         answered, held = counters.count(connection, BREAKER, counters.HOUR, now), len(correspondents.held(connection))
     return {
         "oldestUnprocessedAt": output.utc(oldest), "oldestUnprocessedSeconds": _seconds(oldest, now),
@@ -50,6 +50,10 @@ def _state(store: Store, answers_most: int, now: datetime) -> dict[str, Any]:
         "oldestOutgoingAt": output.utc(oldest_out), "oldestOutgoingSeconds": _seconds(oldest_out, now),
         "answersThisHour": min(answered, answers_most), "breakerOpen": answered > answers_most,
         "breakerClosesAt": output.utc(counters.window_of(now, counters.HOUR) + counters.HOUR) if answered > answers_most else None,
+        "smarthosts": [
+            {"name": row.name, "failingSince": output.utc(row.failing_since), "lastError": row.last_error,
+             "nextTryAt": output.utc(row.next_probe_at)} for row in ways
+        ],
         "heldAddresses": held, "database": store.engine.name, "at": output.utc(now),
     }  # fmt: skip
 
@@ -68,6 +72,9 @@ def _print(state: dict[str, Any]) -> None:
     waits = f"{state['outboxDepth']} to send, the oldest for {output.duration(oldest_out or 0)}"
     output.field("Outbox", waits if state["outboxDepth"] else "nothing waits")
     output.field("Sent", _counts(state["outbox"]))
+    for way in state["smarthosts"]:
+        if way["failingSince"]:
+            output.field("Mail waits", f"for {way['name']} since {way['failingSince']}: {way['lastError']}")
     if state["breakerOpen"]:
         output.field(
             "Breaker",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from peers.courier import settings
+
 
 def test_what_waits_is_listed_and_shown_with_its_bytes(desk):
     mails = desk("outbox", "list", "--json").objects
@@ -36,3 +38,38 @@ def test_an_unknown_mail_is_one_line(desk):
     for verb in ("show", "retry", "cancel"):
         ran = desk("outbox", verb, "99")
         assert (ran.status, "there is no outgoing mail 99" in ran.err) == (1, True)
+
+
+def test_a_list_can_be_narrowed_to_a_recipient_his_domain_or_a_time(desk):
+    def recipients(*arguments):
+        return {m["recipient"] for m in desk("outbox", "list", "--json", *arguments).objects}
+
+    assert recipients("--recipient", "CARLA@customer.example.org") == {"carla@customer.example.org"}
+    assert recipients("--recipient", "@customer.example.org") == {"carla@customer.example.org"}
+    assert recipients("--recipient", "@example.org") == set()
+    assert recipients("--since", "1h") == recipients()
+    assert recipients("--since", "2199-01-01") == set()
+    assert "is no time" in desk("outbox", "list", "--since", "yesterday").err
+
+
+def test_without_a_daemon_what_is_due_is_sent_by_hand(desk):
+    waits = len(desk("outbox", "list", "--state", "pending", "--json").objects)
+    [said] = desk("outbox", "send", "--json").objects
+    assert said["outbox"] == {"sent": waits}
+    assert desk("outbox", "send").out == f"{waits} sent\n"
+
+
+def test_a_smarthost_that_is_down_is_shown_and_its_mail_says_that_it_waits(desk, smarthost):
+    smarthost.stop()
+    desk.config.write_text(desk.config.read_text() + settings(smarthost))
+    assert desk("outbox", "send").status == 0
+    [row] = desk("status", "--json").objects[0]["smarthosts"]
+    assert (
+        row["name"],
+        row["failingSince"] is not None,
+        "Connection" in row["lastError"] or "Connect" in row["lastError"],
+    ) == ("outgoing.smtp", True, True)
+    assert "for outgoing.smtp since" in desk("status").out
+    mails = desk("outbox", "list", "--state", "pending", "--json").objects
+    assert {m["attempts"] for m in mails} == {0}
+    assert any(m["reason"] and m["reason"].startswith("waits for outgoing.smtp") and m["nextAttemptAt"] for m in mails)
