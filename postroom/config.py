@@ -18,13 +18,14 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from postroom.config_checks import LOCAL_PART_MAX, check, check_address, split_listen, split_resolver
+from postroom.config_checks import ACTIVATED, LOCAL_PART_MAX, check, check_address, split_listen, split_resolver
 from postroom.config_keys import (
     Agent,
     Answers,
     Authentication,
     Config,
     Dkim,
+    Health,
     Imap,
     Keys,
     Log,
@@ -48,12 +49,14 @@ from postroom.config_times import Status
 from postroom.errors import ConfigError
 
 __all__ = [
+    "ACTIVATED",
     "LOCAL_PART_MAX",
     "Agent",
     "Answers",
     "Authentication",
     "Config",
     "Dkim",
+    "Health",
     "Imap",
     "Keys",
     "Log",
@@ -125,7 +128,7 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
 SECTIONS: dict[str, type[Section]] = {
     "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
-    "block": Block, "reports": Reports, "retention": Retention, "operator": Operator,
+    "block": Block, "reports": Reports, "retention": Retention, "operator": Operator, "health": Health,
 }  # fmt: skip
 NAMED_SECTIONS: dict[str, type[Section]] = {
     "queue": Queue,

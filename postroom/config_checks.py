@@ -19,6 +19,7 @@ REPLY_DAYS_MAX = 36_500  # a token has 16 bits for the day of its expiry
 FIRST_NUMBER_MAX = 900_000_000  # a tag in a subject has nine digits at most
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 HOST_MAX = 170  # characters: selector, "_domainkey" and domain together have to fit a name (RFC 1035 §2.3.4)
+ACTIVATED = "systemd"  # in smtp.listen: the sockets that systemd opened
 
 
 def check(config: Config) -> None:
@@ -77,8 +78,7 @@ def check(config: Config) -> None:
         raise ConfigError(f"keys.reply_days: more than {REPLY_DAYS_MAX} cannot be signed")
     if config.tickets.first_number > FIRST_NUMBER_MAX:
         raise ConfigError(f"tickets.first_number: more than {FIRST_NUMBER_MAX} leaves no room")
-    for listen in config.smtp.listen:
-        split_listen(listen)
+    _check_listening(config)
     tickets = config.tickets
     choices = {"priority": tickets.priorities, "type": tickets.types, "category": tickets.categories}
     check_rules(config.rule, config.block, Known(config.queue, config.mailbox, config.agent, choices))
@@ -127,6 +127,18 @@ def _check_dkim(config: Config) -> None:
         if record in records:
             raise ConfigError(f"dkim.{name}.selector: dkim.{records[record]} is published there; each key has its own")
         records[record] = name
+
+
+def _check_listening(config: Config) -> None:
+    for listen in config.smtp.listen:
+        if listen != ACTIVATED:
+            split_listen(listen)
+    health = config.health
+    if health.listen and split_listen(health.listen, "health.listen")[0] not in LOOPBACK and not health.public:
+        raise ConfigError(
+            f"health.listen: {health.listen} can be reached from other machines; set health.public = true if they may "
+            "see how much mail there is"
+        )
 
 
 def _check_imap(imap: Imap, path: str) -> None:
@@ -199,11 +211,11 @@ def _check_numbers(table: Section, path: str) -> None:
             raise ConfigError(f"{path}.{key}: {value:g} is too small")
 
 
-def split_listen(listen: str) -> tuple[str, int]:
+def split_listen(listen: str, path: str = "smtp.listen") -> tuple[str, int]:
     """Host and port of a `smtp.listen` entry: `127.0.0.1:2525`, `[::1]:2525`, `:25` (every address)."""
     host, colon, port = listen.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ConfigError(f"smtp.listen: {listen!r} is not HOST:PORT")
+        raise ConfigError(f"{path}: {listen!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 
 

@@ -260,6 +260,13 @@ class Keys(Section, frozen=True, kw_only=True):
     reply_days: int = 365
 
 
+class Health(Section, frozen=True, kw_only=True):
+    """`[health]`: a page for monitoring, over HTTP."""
+
+    listen: str = ""  # "" is none
+    public: bool = False
+
+
 class Log(Section, frozen=True, kw_only=True):
     """`[log]`: what the daemon says of itself."""
 
@@ -284,6 +291,7 @@ class Config(Section, frozen=True, kw_only=True):
     retention: Retention = Retention()
     keys: Keys = Keys()
     log: Log = Log()
+    health: Health = Health()
     block: Block = Block()
     rule: tuple[Rule, ...] = ()
     queue: dict[str, Queue] = msgspec.field(default_factory=lambda: {"support": Queue()})

@@ -16,6 +16,7 @@ from postroom.errors import PostroomError, TemporaryFailure, TryAgainLater, User
 # name -> (module, one line of help). The module has a click command of the name `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("postroom.cli.run", "The daemon: IMAP, SMTP, processing, outgoing mail, schedule."),
+    "init": ("postroom.cli.init", "Write a configuration that works, after a few questions."),
     "demo": ("postroom.cli.demo", "The main job on built-in mail, in a temporary directory, narrated."),
     "check": ("postroom.cli.check", "Check the configuration and each connection it names."),
     "ingest": ("postroom.cli.ingest", "Take mail from files, mboxes, Maildirs or standard input."),

@@ -65,16 +65,24 @@ def open_house(config: Config) -> Iterator[House]:
     try:
         if store.is_sqlite:
             upgrade(store)
-        with store.write() as connection:
-            sync_agents(connection, config)
-        signer = _signer(config, store)
-        overrides = config.resolve(config.templates.folder) if config.templates.folder else None
-        templates = Templates(overrides, config.templates.language)
-        random = secrets.SystemRandom()
-        notifier = Notifier(config, signer, templates, now, random)
-        yield House(config, store, signer, Mailboxes(config), notifier, templates, random)
+        yield furnish(config, store)
     finally:
         store.dispose()
+
+
+def furnish(config: Config, store: Store) -> House:
+    """The rooms around an open store, whose agents become the configuration's; nothing where anything is wrong.
+
+    Raises ConfigError for keys or templates that cannot be used.
+    """
+    signer = _signer(config, store)
+    overrides = config.resolve(config.templates.folder) if config.templates.folder else None
+    templates = Templates(overrides, config.templates.language)
+    random = secrets.SystemRandom()
+    notifier = Notifier(config, signer, templates, now, random)
+    with store.write() as connection:
+        sync_agents(connection, config)
+    return House(config, store, signer, Mailboxes(config), notifier, templates, random)
 
 
 def _signer(config: Config, store: Store) -> Signer:

@@ -41,8 +41,9 @@ class Watcher:
     def __init__(
         self, config: Config, name: str, password: str, store: Store, intake: Intake,
         clock: Callable[[], datetime] = _now, chance: Callable[[], float] = random.random,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """`chance` gives numbers from 0 to 1: pauses are jittered, so that servers are not stormed all at once."""
+        """`beat` is called as it goes on, at least every `longest_wait()`. `chance` gives numbers from 0 to 1: pauses are jittered, so that servers are not stormed all at once."""
         self.name = name
         self._config = config
         self._imap = imap_of(config, name)
@@ -51,8 +52,9 @@ class Watcher:
         self._clock = clock
         self._chance = chance
         self._stopping = threading.Event()
-        self._plug = Plug()
-        self._reconciler = Reconciler(config, name, store, intake, clock, self._stopping)
+        self._beat = beat
+        self._plug = Plug(beat)
+        self._reconciler = Reconciler(config, name, store, intake, clock, self._stopping, beat)
         self._thread = threading.Thread(target=self._run, name=f"imap-{name}", daemon=True)
         self._log = log.bind(mailbox=name)
 
@@ -74,6 +76,7 @@ class Watcher:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            self._beat()
             began = time.monotonic()
             try:
                 self._watch()
@@ -83,6 +86,7 @@ class Watcher:
                 failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
                 pause = self._chance() * min(RETRY_FIRST_SECONDS * 2.0 ** min(failures - 1, 30), RETRY_MAX_SECONDS)
                 self._note_failure(error, pause)
+                self._beat()
                 self._stopping.wait(pause)
 
     def _watch(self) -> None:
@@ -92,6 +96,7 @@ class Watcher:
             self._log.debug("connected", server=session.where)
             while not self._stopping.is_set():
                 self._reconciler.reconcile(session)
+                self._beat()
                 self._wait(session)
 
     def _wait(self, session: Session) -> None:
@@ -120,6 +125,12 @@ class Watcher:
                 rows.note_failure(connection, self.name, self._clock(), text)
         except TemporaryFailure as failure:  # the store may be what failed; it is told of when it is back
             self._log.warning("failure not noted", error=str(failure))
+
+
+def longest_wait(config: Config, name: str) -> float:
+    """Seconds for which a healthy watcher may have nothing to say: a poll, a silent server, a pause after failures."""
+    imap = imap_of(config, name)
+    return max(min(imap.poll_seconds, IDLE_RENEW) + imap.timeout_seconds, RETRY_MAX_SECONDS)
 
 
 def probe(config: Config, name: str, password: str) -> None:

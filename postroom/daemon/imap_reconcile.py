@@ -55,7 +55,7 @@ class Reconciler:
 
     def __init__(
         self, config: Config, name: str, store: Store, intake: Intake, clock: Callable[[], datetime],
-        stopping: threading.Event,
+        stopping: threading.Event, beat: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._name = name
         self._address = config.mailbox[name].address
@@ -67,6 +67,7 @@ class Reconciler:
         self._intake = intake
         self._clock = clock
         self._stopping = stopping
+        self._beat = beat
         self._folder: Folder | None = None
         self._doubts: dict[int, Doubt] = {}  # by UID
         self._log = log.bind(mailbox=name)
@@ -202,6 +203,7 @@ class Reconciler:
             try:
                 accepted = handed.result(COMMIT_CHECK_SECONDS)
             except TimeoutError:
+                self._beat()  # if the intake hangs, it is the intake that is named
                 if self._stopping.is_set():
                     raise TemporaryFailure("stopped before the commit") from None
             else:

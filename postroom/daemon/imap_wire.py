@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Literal
 
 RECEIVE = 256 << 10  # octets asked of the socket at once
@@ -31,7 +32,9 @@ class TooLarge(Exception):
 class Plug:
     """Pulled from any thread, it ends whatever waits on the connection at once, also while that is being made."""
 
-    def __init__(self) -> None:
+    def __init__(self, beat: Callable[[], None] = lambda: None) -> None:
+        """`beat` is called whenever something came."""
+        self.beat = beat
         self._lock = threading.Lock()
         self._pulled = False
         self._handle: socket.socket | None = None
@@ -192,6 +195,7 @@ class Wire(imaplib.IMAP4):
         received = self.sock.recv(RECEIVE)
         if not received:
             raise self.abort("the server closed the connection")
+        self._plug.beat()
         self._buffer += received
 
     def _take(self, size: int) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ import structlog
 from sqlalchemy import Connection
 
 from postroom.daemon.failpoint import failpoint
+from postroom.daemon.metrics import Metrics
 from postroom.errors import TemporaryFailure
 from postroom.store import inbound
 from postroom.store.engine import Store
@@ -28,6 +29,8 @@ GROUP_DELIVERIES = 200  # in one transaction; more would only hold other writers
 GROUP_OCTETS = 32 << 20  # likewise; a single submission may be larger
 ANSWER_SECONDS = 4.5  # a sender hears within 5 s that we cannot take it now
 RETRY_ALONE_SECONDS = 2.0  # after a failed group; who is left gets the group's error
+
+BEAT_SECONDS = 5.0  # how often an idle intake shows that it lives
 
 Also = Callable[[Connection, list[Accepted]], None]
 
@@ -48,9 +51,13 @@ class _Submission:
 class Intake:
     """A thread that commits mail in groups. `submit()` may be called from any thread."""
 
-    def __init__(self, store: Store, on_accepted: Callable[[], None]) -> None:
-        """`on_accepted` is called after each commit that took something new, on the intake's thread."""
+    def __init__(
+        self, store: Store, on_accepted: Callable[[], None], beat: Callable[[], None] = lambda: None,
+        metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
+        """`on_accepted` is called after each commit that took something new, on the intake's thread; `beat` as it goes on."""
         self._store = store
+        self._beat, self._metrics = beat, metrics or Metrics()
         self._on_accepted = on_accepted
         self._waiting: deque[_Submission] = deque()
         self._changed = threading.Condition()
@@ -122,7 +129,9 @@ class Intake:
         """What waits, within bounds; empty when it is time to end."""
         with self._changed:
             while not self._waiting and not self._stopping:
-                self._changed.wait()
+                self._beat()
+                self._changed.wait(BEAT_SECONDS)
+            self._beat()
             group: list[_Submission] = []
             count = octets = 0
             while self._waiting:
@@ -136,6 +145,7 @@ class Intake:
 
     def _commit_group(self, group: list[_Submission]) -> None:
         """Commit the group in one transaction, or each alone where that fails: one bad mail hurts only itself."""
+        self._beat()
         deadline = time.monotonic() + RETRY_ALONE_SECONDS
         try:
             answers = self._commit(group)
@@ -153,6 +163,7 @@ class Intake:
 
     def _commit(self, group: list[_Submission]) -> list[list[Accepted]]:
         answers: list[list[Accepted]] = []
+        began = time.monotonic()
         with self._store.write() as connection:
             taken = inbound.accept(connection, [d for s in group for d in s.deliveries])
             for submission in group:
@@ -162,12 +173,18 @@ class Intake:
                 answers.append(mine)
             failpoint("intake-written")
         failpoint("intake-committed")
+        self._metrics.took("commit_seconds", [time.monotonic() - began])
         return answers
 
     def _answer(self, group: list[_Submission], answers: list[list[Accepted]]) -> None:
         self.groups += 1
+        ways: Counter[tuple[str, str]] = Counter()
         for submission, accepted in zip(group, answers, strict=True):
             submission.answer.set_result(accepted)
+            for delivery, one in zip(submission.deliveries, accepted, strict=True):
+                ways["accepted" if one.is_new else "accepted_again", delivery.source] += 1
+        for (name, way), count in ways.items():
+            self._metrics.count(name, way, by=count)
         if any(accepted.is_new for answer in answers for accepted in answer):
             try:
                 self._on_accepted()

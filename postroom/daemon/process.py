@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 
 from postroom.config import Config
 from postroom.daemon.failpoint import failpoint
+from postroom.daemon.metrics import Metrics
 from postroom.daemon.receive import Reception, Settled, receive
 from postroom.daemon.workers import Broken, Workers
 from postroom.desk.authentication import Authentication
@@ -54,11 +56,15 @@ class Processor:
     def __init__(
         self, config: Config, store: Store, workers: Workers, reception: Callable[[Connection], Reception],
         clock: Callable[[], datetime], on_enqueued: Callable[[], None] = lambda: None, check: Check | None = None,
+        beat: Callable[[], None] = lambda: None, metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         """`reception` is asked once for each batch; `on_enqueued` is called when there may be mail to send.
 
-        `check` says of each message of a batch what vouches for its sender, outside of any transaction.
+        `check` says of each message of a batch what vouches for its sender, outside of any transaction. `beat` is
+        called as it goes on.
         """
+        self._beat, self._metrics = beat, metrics or Metrics()
+        workers.beat = beat
         self._config, self._store, self._workers, self._reception = config, store, workers, reception
         self._clock, self._on_enqueued, self._check = clock, on_enqueued, check
         self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
@@ -69,6 +75,10 @@ class Processor:
         """Process in a thread of its own, for ever."""
         self._thread = threading.Thread(target=self._run, name="process", daemon=True)
         self._thread.start()
+
+    def use(self, config: Config, reception: Callable[[Connection], Reception], check: Check | None) -> None:
+        """From the next batch on, work by this configuration."""
+        self._config, self._reception, self._check = config, reception, check
 
     def wake(self) -> None:
         """There is mail to process."""
@@ -99,6 +109,7 @@ class Processor:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._awake.clear()
+            self._beat()
             try:
                 self.drain()
             except TemporaryFailure as error:
@@ -142,6 +153,7 @@ class Processor:
         """Write the effects of a batch in one transaction."""
         settled: list[Settled] = []
         counts: Counter[str] = Counter()
+        began = time.monotonic()
         with self._store.write(alone=True) as connection:
             reception = self._reception(connection)
             held = inbound.held(connection, self._name, [claimed.id for claimed, *_ in batch])
@@ -161,6 +173,10 @@ class Processor:
         for one in settled:
             log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
             counts[one.outcome] += 1
+        self._metrics.took("batch_seconds", [time.monotonic() - began])
+        for outcome, count in counts.items():
+            self._metrics.count("processed", outcome, by=count)
+        self._beat()
         return counts
 
     def _settle(self, connection: Connection, settled: list[Settled]) -> None:

@@ -45,11 +45,13 @@ class Schedule:
     def __init__(
         self, config: Config, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         notifier: Notifier | None = None, on_enqueued: Callable[[], None] = lambda: None, jobs: Sequence[Job] = (),
+        beat: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         """Without a `notifier` nothing becomes due; `on_enqueued` is called when there may be mail to send.
 
-        `jobs` are those of the calendar.
+        `jobs` are those of the calendar; `beat` is called as the sweep goes on.
         """
+        self._beat = beat
         self._config = config
         self._store = store
         self._clock = clock
@@ -136,6 +138,7 @@ class Schedule:
         assert self._notifier is not None
         count = 0
         for _ in range(SWEEPS_MAX):
+            self._beat()
             try:
                 with self._store.write(alone=True) as connection:
                     happened = sweep(connection, self._config, self._clock(), SWEEP_BATCH)

@@ -8,14 +8,16 @@ import os
 import shutil
 import socket
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
 from aiosmtpd.smtp import Envelope, Session
 
-from postroom.config import Config, split_listen
+from postroom.config import ACTIVATED, Config, split_listen
 from postroom.daemon.intake import Intake
 from postroom.daemon.log import masked
+from postroom.daemon.metrics import Metrics
 from postroom.daemon.smtp_gate import Gate
 from postroom.daemon.smtp_session import SmtpSession
 from postroom.daemon.smtp_wire import count_received, has_bare_line_end
@@ -36,33 +38,75 @@ log = structlog.get_logger()
 class SmtpServer:
     """Every address of `smtp.listen`, and the sessions that are open on them."""
 
-    def __init__(self, config: Config, store: Store, intake: Intake) -> None:
-        """Raises ConfigError where the certificate cannot be used."""
+    def __init__(
+        self, config: Config, store: Store, intake: Intake, activated: Sequence[socket.socket] = (),
+        metrics: Metrics | None = None,
+    ) -> None:  # fmt: skip
+        """`activated` are the sockets that systemd opened. Raises ConfigError where the certificate cannot be used."""
+        self._activated = activated
+        self._metrics = metrics or Metrics()
         self._config = config
         self._tls = server_context(config)
         self._gate = Gate(config.smtp.connections, config.smtp.connections_per_client)
         self._hostname = config.smtp.hostname or socket.getfqdn()
         self._door = Doorkeeper(config, store, intake)
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[str, list[asyncio.Server]] = {}  # by the entry of smtp.listen
         self._sessions: set[SmtpSession] = set()
         self._all_gone = asyncio.Event()
 
     @property
     def addresses(self) -> list[str]:
         """`HOST:PORT` of each socket, with the ports that were bound."""
-        names = [s.getsockname() for server in self._servers for s in server.sockets]
-        return [f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}" for name in names]
+        names = [s.getsockname() for servers in self._servers.values() for server in servers for s in server.sockets]
+        return [_shown(name) for name in names]
+
+    @property
+    def sessions(self) -> int:
+        """How many are open."""
+        return len(self._sessions)
 
     async def start(self) -> None:
         """Listen. Raises UserError where an address is not to be had."""
-        loop = asyncio.get_running_loop()
-        for listen in self._config.smtp.listen:
-            host, port = split_listen(listen)
+        await self._listen(self._config)
+
+    async def use(self, config: Config) -> None:
+        """Work by this configuration from now on; open sessions keep their limits, and know the new mailboxes.
+
+        Raises UserError or ConfigError, and has changed nothing, where an address or a certificate is not to be had.
+        """
+        tls = server_context(config)
+        await self._listen(config)
+        for gone in self._servers.keys() - set(config.smtp.listen):
+            for server in self._servers.pop(gone):
+                server.close()
+        self._config, self._tls = config, tls
+        self._hostname = config.smtp.hostname or socket.getfqdn()
+        self._gate.use(config.smtp.connections, config.smtp.connections_per_client)
+        self._door.use(config)
+
+    async def _listen(self, config: Config) -> None:
+        """Open what is not open yet: all or nothing of it."""
+        opened: dict[str, list[asyncio.Server]] = {}
+        for listen in config.smtp.listen:
             try:
-                self._servers.append(await loop.create_server(self._session, host or None, port))
-            except OSError as error:
-                await self.stop(0)
+                if listen not in self._servers:
+                    opened[listen] = await self._open(listen)
+            except (OSError, UserError) as error:
+                for server in (server for servers in opened.values() for server in servers):
+                    server.close()
+                if isinstance(error, UserError):
+                    raise
                 raise UserError(f"smtp.listen: cannot listen on {listen}: {_reason(error)}") from error
+        self._servers |= opened
+
+    async def _open(self, listen: str) -> list[asyncio.Server]:
+        loop = asyncio.get_running_loop()
+        if listen != ACTIVATED:
+            host, port = split_listen(listen)
+            return [await loop.create_server(self._session, host or None, port)]
+        if not self._activated:
+            raise UserError("smtp.listen: systemd handed over no socket; is postroom.socket started?")
+        return [await loop.create_server(self._session, sock=one) for one in self._activated]
 
     def _session(self) -> SmtpSession:
         session = SmtpSession(self._door, self._config.smtp, self._hostname, self._gate, self._tls)
@@ -81,7 +125,7 @@ class SmtpServer:
 
         Who is still there after `grace` seconds is cut off.
         """
-        for server in self._servers:
+        for server in (server for servers in self._servers.values() for server in servers):
             server.close()
         for session in list(self._sessions):
             session.retire()
@@ -98,9 +142,13 @@ class Doorkeeper:
     """Whom we serve, and what we take."""
 
     def __init__(self, config: Config, store: Store, intake: Intake) -> None:
-        self._smtp = config.smtp
         self._store = store
         self._intake = intake
+        self.use(config)
+
+    def use(self, config: Config) -> None:
+        """Serve whom this configuration names, from now on."""
+        self._smtp = config.smtp
         self._mailboxes = Mailboxes(config)
         self._first = next(iter(config.mailbox), None)
         self._first_of: dict[str, str] = {}  # domain
@@ -182,6 +230,10 @@ class Doorkeeper:
         if self._store.path is None:
             return False  # another machine's disk, whose database speaks for itself
         return shutil.disk_usage(self._store.path.parent).free - octets < self._smtp.min_free_disk
+
+
+def _shown(name: tuple[str, int]) -> str:
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def _digest(raw: bytes) -> str:

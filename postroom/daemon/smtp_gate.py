@@ -16,6 +16,10 @@ class Gate:
         self._per_client = per_client
         self._open: Counter[str] = Counter()
 
+    def use(self, connections: int, per_client: int) -> None:
+        """Let in so many from now on; who is in stays."""
+        self._connections, self._per_client = connections, per_client
+
     def enter(self, address: str) -> str | None:
         """Let a client in, or say why not."""
         client = _client(address)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from postroom.config import Processing
+from postroom.daemon.metrics import Metrics
 from postroom.parsers.parsed import ParsedEmail
 
 BUNDLE_COUNT = 16  # messages handed over at once
@@ -42,8 +44,10 @@ T = TypeVar("T")
 class Workers:
     """A pool of parse workers; use it as a context manager."""
 
-    def __init__(self, settings: Processing, parse: Parse | None = None) -> None:
+    def __init__(self, settings: Processing, parse: Parse | None = None, metrics: Metrics | None = None) -> None:
         """`parse` is for tests that need a worker to die; it must be importable by name."""
+        self._metrics = metrics or Metrics()
+        self.beat: Callable[[], None] = lambda: None  # called at each outcome
         self._seconds = settings.parse_seconds
         self._memory = int(settings.parse_memory)
         self._parse = parse or _parse
@@ -96,16 +100,21 @@ class Workers:
 
     def _outcome(self, future: Any) -> list[ParsedEmail | Broken] | Broken:
         try:
-            result: list[ParsedEmail | Broken] = future.result()
+            timed: list[tuple[ParsedEmail | Broken, float]] = future.result()
         except TimeoutError:
+            self._metrics.count("worker_deaths")
             return Broken(f"parsing took longer than {self._seconds:g} s")
         except ProcessExpired as error:
+            self._metrics.count("worker_deaths")
             return Broken(f"the parse worker died ({_how(error.exitcode)})")
         except CancelledError:
             return Broken("the parse worker was stopped")
         except Exception as error:  # the edge: the pool itself is broken, and is opened anew
             return Broken(f"the parse worker could not be used: {type(error).__name__}")
-        return result
+        finally:
+            self.beat()
+        self._metrics.took("parse_seconds", [seconds for _, seconds in timed])
+        return [result for result, _ in timed]
 
     def _open(self) -> ProcessPool:
         return ProcessPool(
@@ -140,8 +149,13 @@ def _bundles(mails: Sequence[bytes]) -> list[list[int]]:
     return bundles
 
 
-def _parse_bundle(parse: Parse, mails: list[bytes]) -> list[ParsedEmail | Broken]:
-    return [_parse_one(parse, mail) for mail in mails]
+def _parse_bundle(parse: Parse, mails: list[bytes]) -> list[tuple[ParsedEmail | Broken, float]]:
+    """Each mail's outcome, and the seconds that it took."""
+    timed = []
+    for mail in mails:
+        began = time.perf_counter()
+        timed.append((_parse_one(parse, mail), time.perf_counter() - began))
+    return timed
 
 
 def _parse_one(parse: Parse, mail: bytes) -> ParsedEmail | Broken:

@@ -15,6 +15,7 @@ import contextlib
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -40,6 +41,7 @@ LEASE = timedelta(minutes=5)  # renewed while a delivery is in flight
 RENEW_SECONDS = 60.0
 IDLE_SECONDS = 2.0  # how often it looks though nobody woke it: commands and other daemons enqueue too
 BACKOFF_SECONDS = 5.0  # after trouble with the database
+ATTEMPT_SECONDS = 3600.0  # all timeouts of one delivery together: whatever takes longer hangs
 GRACE_SECONDS = 15.0  # how long deliveries in flight may take once it is to stop
 MAX_REASON = 500  # characters of a peer's answer that are kept
 DOUBT = "in doubt: the connection ended before the answer; automatic mail is not sent twice"
@@ -51,11 +53,16 @@ class Courier:
     def __init__(
         self, config: Config, store: Store, credentials: Mapping[str, Credential], clock: Callable[[], datetime], random: Random, log: Any, *,
         notifier: Notifier | None = None, carrier: Carrier | None = None, failpoint: Callable[[str], None] = lambda name: None,
+        beat: Callable[[], None] = lambda: None, on_settled: Callable[[str, str, float], None] = lambda *_: None,
     ) -> None:  # fmt: skip
         """`credentials`: by the path of a smarthost's table; none where it wants no login. `notifier` tells agents of mail that could not be delivered.
 
         `carrier`: instead of the configured one. `failpoint` is where a test may have the process die.
+        `beat` is called as it goes on, `on_settled` with each attempt's purpose, outcome and seconds.
         """
+        self._beat, self._on_settled = beat, on_settled
+        self.is_first = True  # False: another of this daemon's may still have mail in flight
+        self.grace_seconds: float | None = GRACE_SECONDS  # None: as long as it takes, for there is no hurry
         self._config, self._store, self._clock, self._random, self._log = config, store, clock, random, log
         self._notifier, self._failpoint = notifier, failpoint
         self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
@@ -63,6 +70,7 @@ class Courier:
         self._rates = rates_of(config.outgoing)
         self._ledger = Ledger(store, self._worker, clock, self._tell_agents)
         self._in_flight: dict[int, asyncio.Task[None]] = {}
+        self._began: dict[int, float] = {}  # monotonic, of each in flight
         self._awake = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -83,13 +91,16 @@ class Courier:
             await self._recover()
             while not stop.is_set():
                 self._awake.clear()
+                self._go_on()
                 claimed = await self._claim()
                 for delivery in claimed:
                     self._start(delivery)
                 if not claimed:
                     await self._wait(stopping)
                 while len(self._in_flight) > self._config.outgoing.batch // 2 and not stop.is_set():
-                    await asyncio.wait([stopping, *self._in_flight.values()], return_when=asyncio.FIRST_COMPLETED)
+                    self._go_on()
+                    waiting = [stopping, *self._in_flight.values()]
+                    await asyncio.wait(waiting, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         except TemporaryFailure as error:  # the database is in trouble, and we are to stop
             self._log.warning("stopped without the database", why=str(error))
         finally:
@@ -98,6 +109,12 @@ class Courier:
             renewing.cancel()
             await asyncio.gather(stopping, renewing, return_exceptions=True)
             self._loop = None
+
+    def _go_on(self) -> None:
+        """All is well, unless one delivery takes longer than all its timeouts together."""
+        oldest = min(self._began.values(), default=None)
+        if oldest is None or time.monotonic() - oldest < ATTEMPT_SECONDS:
+            self._beat()
 
     async def deliver_due(self) -> None:
         """Send everything that is due now, and return: what a single command does."""
@@ -110,7 +127,9 @@ class Courier:
 
     async def _recover(self) -> None:
         """Free what dead daemons had claimed; at the start of an SQLite store's only daemon, every claim is one's."""
-        again, failed = await self._persist(lambda c: outbox.recover(c, self._clock(), self._store.is_sqlite))
+        again, failed = await self._persist(
+            lambda c: outbox.recover(c, self._clock(), self._store.is_sqlite and self.is_first)
+        )
         if again or failed:
             self._log.info("recovered", again=again, failed=failed)
 
@@ -137,6 +156,7 @@ class Courier:
             awake.cancel()
 
     def _start(self, delivery: Claimed) -> None:
+        self._began[delivery.id] = time.monotonic()
         task = asyncio.create_task(self._attempt(delivery))
         self._in_flight[delivery.id] = task
         task.add_done_callback(lambda task: self._ended(delivery, task))
@@ -144,6 +164,7 @@ class Courier:
     def _ended(self, delivery: Claimed, task: asyncio.Task[None]) -> None:
         """What could not even be written down stays claimed: it is taken up again as after a crash."""
         self._in_flight.pop(delivery.id, None)
+        self._began.pop(delivery.id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("not settled", delivery=delivery.id, why=repr(error), exc_info=error)
 
@@ -213,8 +234,12 @@ class Courier:
             except Exception as error:  # the edge of this attempt: its outcome comes before what hangs on it
                 self._log.exception("not settled", delivery=delivery.id, why=repr(error))
                 outcome = replace(outcome, renamed=())
+            self._beat()
             await asyncio.sleep(BACKOFF_SECONDS)
         event = {"sent": "sent", "retry": "deferred", "failed": "gave up", "pending": "given back"}[outcome.state]
+        self._on_settled(
+            delivery.purpose, outcome.state, time.monotonic() - self._began.get(delivery.id, time.monotonic())
+        )
         if written:
             log = self._log.debug if outcome.state == "pending" else self._log.info  # the way's end was said once
             log(
@@ -240,7 +265,7 @@ class Courier:
         """Let what is in flight end; what takes too long is interrupted, and written down as such."""
         tasks = list(self._in_flight.values())
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=GRACE_SECONDS)
+            _, late = await asyncio.wait(tasks, timeout=self.grace_seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -266,6 +291,7 @@ class Courier:
                 if self._stop.is_set():
                     raise
                 self._log.warning("deferred", why=str(error))
+                self._beat()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), BACKOFF_SECONDS)
 

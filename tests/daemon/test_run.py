@@ -257,23 +257,6 @@ def quote_login(server: socket.socket) -> None:
                     stream.write(b"* CAPABILITY IMAP4rev1\r\n" + tag + b" OK done\r\n")
 
 
-def test_systemd_is_told(start_daemon: Start, tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
-        daemon = start_daemon(CONFIG, env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
-        assert systemd.recv(100) == b"READY=1"
-        daemon.stop()
-        assert systemd.recv(100) == b"STOPPING=1"
-
-
-def test_sighup_ends_nothing(start_daemon: Start) -> None:
-    daemon = start_daemon(CONFIG)
-    daemon.send(signal.SIGHUP)
-    daemon.wait_for_log("not reloaded")
-    deliver(daemon)
-
-
 def test_its_files_are_its_owners_alone(start_daemon: Start) -> None:
     daemon = start_daemon(CONFIG)
     deliver(daemon)
