@@ -129,9 +129,9 @@ async def _send(settings: config.Config, house: House) -> dict[str, int]:
     import structlog
 
     from postroom.daemon import log
+    from postroom.daemon.begin import read_secrets
     from postroom.daemon.failpoint import failpoint
     from postroom.daemon.house import now
-    from postroom.daemon.run import read_secrets
     from postroom.outbound.courier import Courier
     from postroom.outbound.smtp_auth import passwords
     from postroom.store import outbox
