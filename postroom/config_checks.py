@@ -24,16 +24,7 @@ ACTIVATED = "systemd"  # in smtp.listen: the sockets that systemd opened
 
 def check(config: Config) -> None:
     """What one key says about another."""
-    for name, queue in config.queue.items():
-        for agent in queue.agents:
-            if agent not in config.agent:
-                raise ConfigError(f"queue.{name}.agents: there is no [agent.{agent}]")
-        check_assign(queue.assign, f"queue.{name}.assign", config.agent)
-        if queue.escalate_to and queue.escalate_to not in config.agent:
-            raise ConfigError(f"queue.{name}.escalate_to: there is no [agent.{queue.escalate_to}]")
-        targets = {"first_response_hours": queue.first_response_hours, "resolution_hours": queue.resolution_hours}
-        priorities = config.tickets.priorities
-        check_times(f"queue.{name}", queue.hours, queue.holidays, queue.time_zone, targets, priorities)
+    _check_queues(config)
     check_statuses(config.status)
     _check_reports(config)
     seen: dict[str, str] = {}
@@ -83,6 +74,20 @@ def check(config: Config) -> None:
     choices = {"priority": tickets.priorities, "type": tickets.types, "category": tickets.categories}
     check_rules(config.rule, config.block, Known(config.queue, config.mailbox, config.agent, choices))
     _check_resolver(config.authentication.resolver)
+
+
+def _check_queues(config: Config) -> None:
+    for name, queue in config.queue.items():
+        for key, agents in (("agents", queue.agents), ("reviewers", queue.reviewers)):
+            for agent in agents:
+                if agent not in config.agent:
+                    raise ConfigError(f"queue.{name}.{key}: there is no [agent.{agent}]")
+        check_assign(queue.assign, f"queue.{name}.assign", config.agent)
+        if queue.escalate_to and queue.escalate_to not in config.agent:
+            raise ConfigError(f"queue.{name}.escalate_to: there is no [agent.{queue.escalate_to}]")
+        targets = {"first_response_hours": queue.first_response_hours, "resolution_hours": queue.resolution_hours}
+        priorities = config.tickets.priorities
+        check_times(f"queue.{name}", queue.hours, queue.holidays, queue.time_zone, targets, priorities)
 
 
 def _check_reports(config: Config) -> None:
@@ -178,6 +183,8 @@ def _check_security(peer: Imap | SmartHost, path: str) -> None:
 
 
 ZERO_IS_FINE = {
+    "tickets.close_solved_hours",
+    "tickets.feedback_after_hours",
     "processing.workers",
     "smtp.min_free_disk",
     "tickets.reopen_days",

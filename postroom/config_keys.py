@@ -58,6 +58,8 @@ class Queue(Section, frozen=True, kw_only=True):
     resolution_hours: Hours = 0.0
     escalate_to: str = ""  # an agent's name; "" is the ticket's agent and the queue's
     digest_at: str = ""  # "08:00" of its time zone; "" sends none
+    review_solutions: Literal["never", "always"] = "never"
+    reviewers: tuple[str, ...] = ()  # agents' names; () are the queue's other agents
 
 
 class Agent(Section, frozen=True, kw_only=True):
@@ -168,6 +170,9 @@ class Tickets(Section, frozen=True, kw_only=True):
     remind_customer_times: int = 2
     close_resolved_days: float = 0  # 0 is never
     close_resolved_mail: bool = False
+    close_solved_hours: float = 0  # 0 is at once
+    feedback_after_hours: float = 1
+    link_days: float = 30
 
 
 class Notify(Section, frozen=True, kw_only=True):
@@ -183,6 +188,12 @@ class Notify(Section, frozen=True, kw_only=True):
     reminder: bool = True
     escalation: bool = True
     follow_up: bool = True
+    solution: bool = True
+    solution_review: bool = True
+    solution_approved: bool = True
+    solution_refused: bool = True
+    feedback_request: bool = False
+    feedback_given: bool = True
 
 
 class Operator(Section, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ LIST_LIMIT = 100  # rows of a table; JSON has them all
 # how a step of a decision, and the outcome of a rule, read to a person
 STEPS = {
     "seen before": "Was it here before?", "classify": "What is it?", "author": "Who wrote it?", "ticket": "Which ticket?",
-    "route": "Where does its ticket go?",
+    "route": "Where does its ticket go?", "link": "What does its link say?",
     "place": "What became of it?", "settle": "What does it report?", "answer": "What do we answer?",
     "notify": "Which agents are told?", "command": "What does it order?",
 }  # fmt: skip

@@ -37,7 +37,19 @@ def head(ticket: Row[Any]) -> dict[str, Any]:
 def whole(whole: WholeTicket) -> dict[str, Any]:
     """A ticket with its conversation and activity."""
     messages = [_message(message, whole.attachments.get(message.id, [])) for message in whole.messages]
-    return {**head(whole.ticket), "messages": messages, "activity": [_event(event) for event in whole.events]}
+    return {
+        **head(whole.ticket), "messages": messages, "activity": [_event(event) for event in whole.events],
+        "solutions": [_solution(solution) for solution in whole.solutions],
+    }  # fmt: skip
+
+
+def _solution(solution: Row[Any]) -> dict[str, Any]:
+    s = solution
+    return {
+        "state": s.state, "text": s.text, "message": s.message_id, "proposedBy": s.proposer, "proposedAt": utc(s.proposed_at),
+        "reviewedBy": s.reviewer, "reviewedAt": utc(s.reviewed_at), "customer": s.customer, "askedAt": utc(s.asked_at),
+        "expiresAt": utc(s.expires_at), "answeredAt": utc(s.answered_at), "closeAt": utc(s.close_at),
+    }  # fmt: skip
 
 
 def _message(message: Row[Any], files: list[Row[Any]]) -> dict[str, Any]:

@@ -28,6 +28,11 @@ FACTS = (  # in their order; what is empty is left out
     ("Satisfaction", "satisfaction_rating"), ("Comment", "satisfaction_notes"), ("Thread", "email_thread_id"),
 )  # fmt: skip
 
+SOLUTIONS = {
+    "review": "waits for a review", "sent_back": "sent back by its reviewer", "proposed": "waits for its customer's word",
+    "solved": "solved, says the customer", "refused": "not solved, says the customer", "withdrawn": "withdrawn",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -68,6 +73,8 @@ class Page:
             if person.role != "requester":
                 unsure = "" if person.agreed else "; nothing is sent there until an agent agrees"
                 output.field("Takes part", f"{_who(person.name, person.address)} ({person.role}{unsure})")
+        for solution in self.whole.solutions:
+            output.field("Solution", solution_in_words(solution))
         self._conversation()
         self._timeline()
 
@@ -100,6 +107,17 @@ def _message_head(message: Row[Any]) -> str:
 
 def _who(name: str, address: str) -> str:
     return f"{name} <{address}>" if name and address and name != address else address or name or output.NOTHING
+
+
+def solution_in_words(solution: Row[Any]) -> str:
+    """What became of a solution."""
+    by = f"by {solution.proposer}" if solution.proposer else "from the command line"
+    review = f", reviewed by {solution.reviewer}" if solution.reviewer else ""
+    when = solution.answered_at or solution.asked_at or solution.reviewed_at or solution.proposed_at
+    closes = f", closes {output.shown(solution.close_at)}" if solution.close_at else ""
+    return (
+        f"{SOLUTIONS[solution.state]} since {output.shown(when)} (message {solution.message_id}, {by}{review}{closes})"
+    )
 
 
 def in_words(event: Row[Any]) -> str:

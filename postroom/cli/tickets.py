@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postroom import config
-from postroom.cli import output, ticket_actions, ticket_json
+from postroom.cli import output, ticket_actions, ticket_json, ticket_solution
 from postroom.cli.opening import open_store
 from postroom.errors import UserError
 
@@ -135,5 +135,5 @@ def show(config_path: str | None, ref: str, as_json: bool) -> None:
         page.print()
 
 
-for action in ticket_actions.ACTIONS:
+for action in (*ticket_actions.ACTIONS, *ticket_solution.ACTIONS):
     command.add_command(action)

@@ -21,6 +21,7 @@ from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
 from postroom.errors import PermanentFailure
+from postroom.outbound.links import own_words
 from postroom.outbound.notify import Notifier
 from postroom.outbound.returned import Settling, is_own_mail, settle_copy, settle_report
 from postroom.parsers.parsed import Kind, ParsedEmail
@@ -146,6 +147,7 @@ class _Receiving:
         incoming = Incoming(
             delivery.id, delivery.digest, self.message_id, self.email, author, origin, delivery.received_at,
             delivery.archive, self.now, _is_personal(tokens, author), delivery.recipient, len(delivery.raw),
+            *self._said(tokens),
         )  # fmt: skip
         return incoming, question
 
@@ -161,6 +163,11 @@ class _Receiving:
         outcome = {True: "held", False: "failed", None: "unknown"}[checked.verdict]
         self.settled.note("author", "dmarc", outcome, checked.why, **checked.evidence)
         return checked.verdict, bool(authserv_id) or checked.must_pass
+
+    def _said(self, tokens: tuple[ReplyToken, ...]) -> tuple[tuple[ReplyToken, ...], str]:
+        """The links that it was sent to, and what is said beside them."""
+        links = () if self.delivery.archive else tuple(token for token in tokens if token.link is not None)
+        return links, own_words(self.email.reply_text) if links else ""
 
     def _tag_of(self, address: str) -> str | None:
         served = self.reception.desk.mailboxes.find(address)

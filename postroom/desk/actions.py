@@ -1,4 +1,4 @@
-"""What an agent may do to a ticket: assign, change its status, note, reply, tag, sort, solve, agree to a newcomer.
+"""What an agent may do to a ticket: assign, change its status, note, reply, tag, sort, agree to a newcomer.
 
 Each writes on the caller's connection and returns what happened, for others to be told. They serve the
 command line and commands by mail: both say the same words to the same desk.
@@ -58,7 +58,7 @@ def add_note(
     connection: Connection, ticket: Row[Any], text: str, actor: str, now: datetime, address: str = ""
 ) -> list[Happened]:
     """Write an internal note, which no customer ever sees. `address`: its author's, where it is known."""
-    message_id = _write(connection, ticket, text, "internal", actor, address, now)
+    message_id = write(connection, ticket, text, "internal", actor, address, now)
     return [Happened(What.NOTED, ticket.id, actor, message_id)]
 
 
@@ -68,7 +68,7 @@ def reply(
     """Answer the customer in the ticket's thread."""
     if not ticket.requester:
         raise UserError(f"{ticket.ref} has no requester whose address is known: there is nobody to answer")
-    message_id = _write(connection, ticket, text, "public", actor, agent.address if agent else "", now)
+    message_id = write(connection, ticket, text, "public", actor, agent.address if agent else "", now)
     status = workflow.after_agent(ticket.status)
     changes: dict[str, Any] = {"updated_at": now, "status": status}
     if ticket.first_responded_at is None:
@@ -126,15 +126,6 @@ def follow_up(
     return []
 
 
-def solve(connection: Connection, ticket: Row[Any], text: str, actor: str, now: datetime) -> list[Happened]:
-    """Say what solves it; the status is another matter."""
-    if not text.strip():
-        raise UserError("there is no text that would be the solution")
-    tickets.change(connection, ticket.id, {"resolution_summary": text.strip(), "updated_at": now})
-    _event(connection, ticket.id, "solution", {}, actor, now)
-    return []
-
-
 def say_how(
     connection: Connection, config: Config, ticket: Row[Any], said: dict[str, str | None], actor: str, now: datetime
 ) -> list[Happened]:
@@ -176,9 +167,10 @@ def participant(connection: Connection, ticket: Row[Any], address: str) -> Any:
     return people[address.lower()]
 
 
-def _write(
+def write(
     connection: Connection, ticket: Row[Any], text: str, visibility: str, actor: str, address: str, now: datetime
 ) -> int:
+    """Add a message of an agent's to the conversation, and nothing else; its row's id."""
     if not text.strip():
         raise UserError("there is nothing to write: the text is empty")
     id_ = messages.add(connection, {

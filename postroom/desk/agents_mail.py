@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from postroom.desk import actions, tickets
+from postroom.desk import actions, solution, tickets
 from postroom.desk.commanding import Obeyed, obey
 from postroom.desk.commands import Reading, begins_with, read
 from postroom.desk.happened import Happened, Placed, What
@@ -23,36 +23,42 @@ from postroom.threading.match import Match
 ONLY_COMMANDS, REFUSED, EMPTY = "commands", "refused-command", "empty"  # flags of internal notes
 
 
-def answer(connection: Connection, desk: Desk, incoming: Incoming, ticket: Row[Any]) -> Placed:
+def answer(
+    connection: Connection, desk: Desk, incoming: Incoming, ticket: Row[Any], is_internal: bool = False
+) -> Placed:
     """Take a proven agent's mail to the address that was signed for him on `ticket`.
 
     What he writes goes to the customer, unless it stands below `#note`. Commands alone, and nothing at all, are kept
-    as a note; so is all of it where a command is wrong.
+    as a note; so is all of it where a command is wrong, and where it came to an address of which nothing goes on
+    (`is_internal`: it answers the question for a review).
     """
     email = incoming.email
     reading = read(email.reply_text, email.text)
-    obeyed = Obeyed(ticket, email.reply_text, is_note=False)
+    obeyed = Obeyed(ticket, email.reply_text, is_note=is_internal)
     if reading.commands or reading.stray_note:
-        obeyed = obey(connection, desk, ticket, incoming, reading)
+        obeyed = obey(connection, desk, ticket, incoming, reading, is_internal=is_internal)
     ticket, count = obeyed.ticket, len(reading.commands)
     if obeyed.wrong:
         note = tickets.add_note(connection, desk, ticket, incoming, REFUSED, email.reply_text)
         why = f"kept on {ticket.ref} as an internal note, and nothing else: {len(obeyed.wrong)} wrong lines"
         return Placed("added", REFUSED, why, ticket.id, _refused(incoming, note, obeyed), lines=obeyed.lines)
     ordered = f", with {count} command{'s' * (count > 1)}" if count else ""
-    if obeyed.is_note and obeyed.text:
-        happened = tickets.add_note(connection, desk, ticket, incoming, None, obeyed.text)
-        rule, why = "agent-note", f"an agent's internal note on {ticket.ref}{ordered}"
-    elif count and not obeyed.text:
+    has_files = any(not file.inline for file in email.attachments)
+    if count and not obeyed.text:
         text = "\n".join(command.line for command in reading.commands)
         happened = tickets.add_note(connection, desk, ticket, incoming, ONLY_COMMANDS, text)
         rule, why = "agent-commands", f"nothing but commands about {ticket.ref}: nothing is sent to the customer"
-    elif not obeyed.text and not any(not file.inline for file in email.attachments):
+    elif not obeyed.text and not has_files:
         happened = tickets.add_note(connection, desk, ticket, incoming, EMPTY, "")
         rule, why = "agent-empty", f"an agent's answer on {ticket.ref} without a word: nothing is sent to the customer"
+    elif obeyed.is_note:
+        happened = tickets.add_note(connection, desk, ticket, incoming, None, obeyed.text)
+        rule, why = "agent-note", f"an agent's internal note on {ticket.ref}{ordered}"
     else:
         happened = tickets.add_agent(connection, desk, ticket, incoming, obeyed.text, obeyed.said)
         rule, why = "agent-reply", f"an agent's answer on {ticket.ref}{ordered}"
+    if obeyed.solution is not None:
+        happened = solution.say(connection, obeyed.solution, obeyed.in_review, happened)
     return Placed("added", rule, why, ticket.id, happened, obeyed.happened, obeyed.lines)
 
 

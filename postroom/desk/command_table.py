@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from postroom.desk import actions, merging, workflow
+from postroom.desk import actions, merging, solution, workflow
 from postroom.desk.author import Agent
 from postroom.desk.happened import Happened, What
 from postroom.desk.tickets import Desk
@@ -42,7 +42,10 @@ class Doing:
     answers: bool  # that text would be sent to the customer
     opened: bool  # this very mail has just opened the ticket
     said: frozenset[str]  # what the mail's commands settle: status, assignee, text, ...
+    refs: frozenset[str] = frozenset()  # Message-IDs that the mail answers
     happened: list[Happened] = field(default_factory=list)
+    solution: int | None = None  # the one that its text proposes
+    in_review: bool = False  # and which the customer does not get yet
 
     @property
     def actor(self) -> str:
@@ -140,6 +143,18 @@ def _solution(doing: Doing, argument: str) -> None:
     if doing.opened:
         raise UserError("this mail has only opened the ticket; answer the customer before, or with it")
     _words(doing, argument)
+    solution.check_proposal(doing.connection, doing.desk.config, doing.ticket, doing.text, doing.agent)
+
+
+def _review(doing: Doing, argument: str) -> Row[Any]:
+    return solution.under_review(doing.connection, doing.desk.config, doing.ticket, doing.agent, doing.refs)
+
+
+def _refusal(doing: Doing, argument: str) -> Row[Any]:
+    row = _review(doing, argument)
+    if not doing.text:
+        raise UserError("there is no word that says why")
+    return row
 
 
 def _merge(doing: Doing, wanted: str) -> Row[Any]:
@@ -231,10 +246,25 @@ def _do_note(doing: Doing, _: None) -> str:
 
 
 def _do_solve(doing: Doing, _: None) -> str:
-    doing.now_happened(actions.solve(doing.connection, doing.ticket, doing.text, doing.actor, doing.now))
-    if "status" not in doing.said:
-        _do_status(doing, workflow.RESOLVED)
+    doing.solution, doing.in_review = solution.propose(
+        doing.connection, doing.desk, doing.ticket, doing.text, doing.agent, doing.actor, doing.now,
+        status_is_said="status" in doing.said,
+    )  # fmt: skip
+    doing.now_happened([])
+    if doing.in_review:
+        return "the text is the solution, and goes to those who review it"
     return "the text is the solution, and is sent to the customer"
+
+
+def _do_approve(doing: Doing, row: Row[Any]) -> str:
+    config = doing.desk.config
+    doing.now_happened(solution.approve(doing.connection, config, doing.ticket, row, doing.agent, doing.now))
+    return "the solution is sent to the customer"
+
+
+def _do_send_back(doing: Doing, row: Row[Any]) -> str:
+    doing.now_happened(solution.send_back(doing.connection, doing.ticket, row, doing.agent, doing.text, doing.now))
+    return "the solution goes back to who proposed it"
 
 
 def _do_merge(doing: Doing, target: Row[Any]) -> str:
@@ -272,6 +302,8 @@ TABLE: tuple[Meaning, ...] = (
     Meaning(("untag",), "#untag WORD, or several", _tags, _do_untag),
     Meaning(("note",), "#note, and below it what only agents read", _words, _do_note, "text"),
     Meaning(("solution",), "#solution, and below it what the customer reads", _solution, _do_solve, "text"),
+    Meaning(("approve",), "#approve, in answer to the mail that asks for a review", _review, _do_approve, "review"),
+    Meaning(("refuse",), "#refuse, and below it why", _refusal, _do_send_back, "review"),
     Meaning(("merge",), "#merge TICKET, such as #merge T-1042", _merge, _do_merge, "merge"),
     Meaning(("split",), "#split, or #split NUMBER of a message", _split, _do_split, "split"),
     Meaning(("agree",), "#agree ADDRESS of one who is new on the ticket", _participant, _do_agree),

@@ -20,7 +20,8 @@ from postroom.errors import UserError
 
 WRONG_MAX = 50  # wrong lines that an agent is told of
 WHY_MAX = 500  # characters
-TAKES_TEXT = ("note", "solution")
+TAKES_TEXT = ("note", "solution", "approve", "refuse")
+INTERNAL = frozenset(("note", "approve", "refuse"))  # what stands below them is not for the customer
 ALL_NAMES = ", ".join(f"#{meaning.names[0]}" for meaning in TABLE)
 
 Line = dict[str, Any]  # of a decision
@@ -38,21 +39,28 @@ class Obeyed:
     happened: tuple[Happened, ...] = ()
     lines: tuple[Line, ...] = ()  # of the decision
     wrong: tuple[Wrong, ...] = ()
+    solution: int | None = None  # the one that the text proposes
+    in_review: bool = False  # and which the customer does not get yet
 
 
 def obey(
-    connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, reading: Reading, opened: bool = False
-) -> Obeyed:
-    """Carry out what `reading` orders on `ticket`. `opened`: this very mail opened it, and its text is not sent."""
+    connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, reading: Reading, opened: bool = False,
+    is_internal: bool = False,
+) -> Obeyed:  # fmt: skip
+    """Carry out what `reading` orders on `ticket`. `opened`: this very mail opened it, and its text is not sent.
+
+    `is_internal`: nor is it where it came to an address of which nothing goes on, unless it is a solution.
+    """
     assert incoming.author.agent is not None
     known = [(command, meaning) for command in reading.commands if (meaning := meaning_of(command.name))]
     names = {meaning.names[0] for _, meaning in known}
     text = _with_first_words(known, reading.text)
-    is_note = "note" in names
+    is_note = bool(INTERNAL & names) or (is_internal and "solution" not in names)
     doing = Doing(
         connection, desk, incoming.author.agent, incoming.now, ticket, text,
         answers=bool(text) and not is_note and not opened, opened=opened,
         said=frozenset(meaning.settles for _, meaning in known) - {""},
+        refs=frozenset((*incoming.email.in_reply_to, *incoming.email.references)),
     )  # fmt: skip
     orders: list[Order] = []
     wrong = _misplaced(reading, doing.answers)
@@ -64,7 +72,10 @@ def obey(
     if wrong:
         return Obeyed(ticket, text, is_note=True, lines=tuple(_refusal(reading, wrong)), wrong=tuple(wrong[:WRONG_MAX]))
     told = _told(doing, lines)
-    return Obeyed(doing.ticket, text, is_note, doing.said, told, tuple(lines))
+    is_note = is_note or doing.in_review
+    return Obeyed(
+        doing.ticket, text, is_note, doing.said, told, tuple(lines), solution=doing.solution, in_review=doing.in_review
+    )  # fmt: skip
 
 
 def _with_first_words(known: Iterable[tuple[Command, Meaning]], text: str) -> str:

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, Row
 
 from postroom.config import Config, Queue
 from postroom.config_times import Hours
-from postroom.desk import workflow
+from postroom.desk import feedback, workflow
 from postroom.desk.business_time import Calendar, calendar
 from postroom.desk.happened import Happened, What
 from postroom.desk.routing import SPAM
 from postroom.store import due as stored
-from postroom.store import messages, tickets
+from postroom.store import messages, solutions, tickets
 
 POSTROOM = "postroom"
 SECONDS_OF_AN_HOUR = 3600
@@ -93,6 +93,8 @@ def sweep(connection: Connection, config: Config, now: datetime, limit: int) -> 
         *_escalate(connection, config, now, limit),
         *_remind(connection, config, now, limit),
         *_close(connection, config, now, limit),
+        *_close_solved(connection, config, now, limit),
+        *feedback.ask(connection, config, now, limit),
         *_follow_up(connection, now, limit),
     ]
 
@@ -133,6 +135,18 @@ def _close(connection: Connection, config: Config, now: datetime, limit: int) ->
     if not settings.close_resolved_mail:
         return []
     old, new = workflow.RESOLVED, workflow.CLOSED
+    return [Happened(What.STATUS, row.id, POSTROOM, old_status=old, new_status=new) for row in rows]
+
+
+def _close_solved(connection: Connection, config: Config, now: datetime, limit: int) -> list[Happened]:
+    rows = solutions.to_close(connection, workflow.RESOLVED, now, limit)
+    old, new = workflow.RESOLVED, workflow.CLOSED
+    for row in rows:
+        tickets.change(connection, row.id, {"status": new, "updated_at": now, **workflow.times_of(old, new, now)})
+        why = "its customer said that it is solved"
+        _event(connection, row, "status", {"from": old, "to": new, "why": why}, now)
+    if not config.tickets.close_resolved_mail:
+        return []
     return [Happened(What.STATUS, row.id, POSTROOM, old_status=old, new_status=new) for row in rows]
 
 

@@ -24,6 +24,13 @@ class What(StrEnum):
     ESCALATED = "escalated"  # the ticket is overdue
     REMINDED = "reminded"  # it has waited for its customer so long that he is reminded
     FOLLOW_UP = "follow-up"  # the time has come at which it was to be looked at again
+    SOLUTION = "solution"  # an agent's solution is put to the customer
+    SOLUTION_TO_REVIEW = "solution-to-review"  # another agent has to see it before
+    SOLUTION_SENT_BACK = "solution-sent-back"  # that one does not agree
+    SOLUTION_APPROVED = "solution-approved"  # the customer says that it is solved
+    SOLUTION_REFUSED = "solution-refused"  # the customer says that it is not
+    FEEDBACK_ASKED = "feedback-asked"  # the ticket is closed: how was it?
+    FEEDBACK_GIVEN = "feedback-given"  # the customer has said how it was
     REFUSED = "refused"  # an agent's mail held a wrong command: none was carried out, nothing was sent
 
 
@@ -59,6 +66,7 @@ class Happened:
     old_status: str | None = None
     new_status: str | None = None
     wrong: tuple[Wrong, ...] = ()  # for REFUSED
+    words: str = ""  # for SOLUTION_SENT_BACK: why
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from postroom.config import Tickets
-from postroom.desk import workflow
+from postroom.desk import solution, workflow
 from postroom.desk.happened import NEWCOMER
 from postroom.errors import UserError
 from postroom.parsers.subjects import normalise_subject
-from postroom.store import messages, thread_index, tickets
+from postroom.store import messages, solutions, thread_index, tickets
 
 DUPLICATE_OF, SPLIT_FROM = "duplicate_of", "split_from"  # kinds of links
 
@@ -36,6 +36,7 @@ def merge(
         raise UserError(f"{source.ref} cannot be merged into itself")
     moved = messages.move(connection, source.id, target.id)
     joined = thread_index.move(connection, source.id, target.id)
+    judged = solution.follow_merge(connection, source, target)
     tickets.change(connection, source.id, {
         "merged_into": target.id, "status": workflow.CLOSED, "closed_at": source.closed_at or now, "updated_at": now,
     })  # fmt: skip
@@ -48,7 +49,7 @@ def merge(
     responded = target.first_responded_at
     undo = {
         "status": source.status, "tags": sorted({*source.tags} - {*target.tags}), "participants": joined,
-        "first_responded_at": responded.isoformat() if responded else None,
+        "first_responded_at": responded.isoformat() if responded else None, "solutions": judged,
     }  # fmt: skip
     detail = {"why": why, "messages": moved}
     messages.add_events(connection, [
@@ -78,6 +79,7 @@ def unmerge(connection: Connection, source: Row[Any], actor: str, now: datetime)
         )
     messages.move_back(connection, moved, source.id)
     thread_index.move_back(connection, target.id, source.id, undo["participants"])
+    solutions.give(connection, undo["solutions"], source.id)
     _reopen(connection, source, target, undo, now)
     why = f"unmerged by {actor}"
     tickets.unlink(connection, source.id, target.id, DUPLICATE_OF)

@@ -6,6 +6,7 @@ that were closed too long ago, customers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -15,6 +16,7 @@ from postroom.desk.author import Standing
 from postroom.desk.due import follow_clock, has_targets
 from postroom.desk.happened import Placed
 from postroom.desk.opening import open_routed, why_blocked
+from postroom.desk.pressed import ignored, press
 from postroom.desk.routing import Route
 from postroom.desk.tickets import Desk, Incoming
 from postroom.parsers.parsed import Kind
@@ -47,15 +49,29 @@ def _place(connection: Connection, desk: Desk, incoming: Incoming, match: Match)
             else _customer(connection, desk, incoming, match, ticket)
         )
     if incoming.email.kind is Kind.AUTO_REPLY or (incoming.email.automatic.is_automatic and ticket is not None):
-        return _automatic(connection, desk, incoming, ticket)
+        return _unpressed(incoming, _automatic(connection, desk, incoming, ticket), "a machine wrote it")
     if ticket is None:
-        return _open(connection, desk, incoming, match)
+        return _unpressed(incoming, _open(connection, desk, incoming, match), "it found no ticket")
+    if not incoming.links:
+        return _by_author(connection, desk, incoming, match, ticket)
+    pressed = press(connection, desk, incoming, ticket)
+    placed = pressed.placed or _by_author(connection, desk, incoming, match, ticket)
+    return replace(placed, lines=(pressed.line, *placed.lines))
+
+
+def _by_author(connection: Connection, desk: Desk, incoming: Incoming, match: Match, ticket: Row[Any]) -> Placed:
     author = incoming.author
     if author.standing in (Standing.AGENT, Standing.UNPROVEN_AGENT):
         return _agent(connection, desk, incoming, match, ticket)
     if not workflow.may_reopen(ticket.status, ticket.closed_at, incoming.now, desk.config.tickets):
         return _follow_up(connection, desk, incoming, match, ticket)
     return _customer(connection, desk, incoming, match, ticket)
+
+
+def _unpressed(incoming: Incoming, placed: Placed, why: str) -> Placed:
+    """The same place, with a word on why its link says nothing."""
+    lines = (ignored(token, why) for token in incoming.links[:1])
+    return replace(placed, lines=(*lines, *placed.lines))
 
 
 def keep_report(connection: Connection, desk: Desk, incoming: Incoming, ticket_id: int | None) -> Placed:
@@ -131,7 +147,7 @@ def _agent(connection: Connection, desk: Desk, incoming: Incoming, match: Match,
     """A proven agent's mail, to the address that was signed for him, is an answer; everything else is a note."""
     author, token = incoming.author, match.token
     if author.standing is Standing.AGENT and author.agent and token is not None and token.agent == author.agent.id:
-        return agents_mail.answer(connection, desk, incoming, ticket)
+        return agents_mail.answer(connection, desk, incoming, ticket, token.is_internal)
     happened = tickets.add_note(connection, desk, ticket, incoming, "unproven-agent")
     return Placed(
         "added", "unproven-agent", f"kept on {ticket.ref} as an internal note: {author.why}", ticket.id, happened

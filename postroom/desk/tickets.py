@@ -23,6 +23,7 @@ from postroom.desk.mailboxes import Mailboxes
 from postroom.parsers.parsed import Address, Attachment, Kind, ParsedEmail
 from postroom.parsers.subjects import normalise_subject
 from postroom.store import messages, thread_index, tickets
+from postroom.threading.tokens import ReplyToken
 
 NO_SUBJECT = "(no subject)"
 THREAD_INDEX_MAX = 500  # characters of Outlook's Thread-Index; who has answered more often begins a new one
@@ -60,6 +61,8 @@ class Incoming:
     personal: bool = False  # it came to a proven agent's own address, the one that belongs to no ticket
     recipient: str = ""  # the envelope's
     size: int = 0  # octets of the whole mail
+    links: tuple[ReplyToken, ...] = ()  # what it says by the addresses that it was sent to
+    own_words: str = ""  # what its author wrote beside what such a link had written for him
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,15 @@ def add_customer(
         ticket.status,
         status,
     )
+
+
+def add_said(
+    connection: Connection, desk: Desk, ticket: Row[Any], incoming: Incoming, flag: str, visibility: str
+) -> Happened:
+    """Add a customer's message that reopens nothing: what it says is said by its link, which `flag` names."""
+    message_id = _store(connection, desk, incoming, ticket.id, "user", visibility, [flag], brings=False)
+    tickets.change(connection, ticket.id, {"updated_at": incoming.now})
+    return Happened(What.NOTED, ticket.id, incoming.author.label, message_id, incoming.origin)
 
 
 def add_agent(

@@ -69,12 +69,13 @@ def may_reopen(status: str, closed_at: datetime | None, now: datetime, settings:
 
 
 def times_of(old: str, new: str, now: datetime) -> dict[str, datetime | None]:
-    """The columns that go with a change of status: when it was resolved and closed."""
+    """The columns that go with a change of status: when it was resolved and closed, and may be asked about."""
     changes: dict[str, datetime | None] = {}
     if new == RESOLVED and old != RESOLVED:
         changes = {"resolved_at": now, "closed_at": None}
     elif new == CLOSED and old != CLOSED:
         changes = {"closed_at": now} if old == RESOLVED else {"closed_at": now, "resolved_at": now}
+        changes["feedback_due_at"] = now
     elif new not in DONE and old in DONE:
-        changes = {"resolved_at": None, "closed_at": None}
+        changes = {"resolved_at": None, "closed_at": None, "feedback_due_at": None}
     return changes

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from datetime import datetime
 
-from postroom.threading.tokens import Role, Signer
+from postroom.threading.tokens import Link, Role, Signer
 
 MAX_ADDRESS = 254  # octets of an address in a path (RFC 5321 §4.5.3.1.3, less the angle brackets)
 MAX_LOCAL_PART = 64  # octets (RFC 5321 §4.5.3.1.1)
@@ -26,6 +26,21 @@ def reply_address(
 ) -> str:
     """`local+<token>@domain`: a mail to it joins the ticket whose key is `ticket`, in that role."""
     return _tagged(mailbox, signer.reply(ticket, role, expires, agent))
+
+
+def agent_address(signer: Signer, mailbox: str, ticket: int, expires: datetime, agent: int) -> str:
+    """`local+<token>@domain`: that agent's mail to it is an answer to the ticket's customer."""
+    return _tagged(mailbox, signer.reply(ticket, Role.AGENT, expires, agent))
+
+
+def review_address(signer: Signer, mailbox: str, ticket: int, expires: datetime, agent: int) -> str:
+    """`local+<token>@domain`: that agent's mail to it stays at the desk, but for what its commands order."""
+    return _tagged(mailbox, signer.review(ticket, expires, agent))
+
+
+def link_address(signer: Signer, mailbox: str, ticket: int, link: Link, expires: datetime) -> str:
+    """`local+<token>@domain`: whoever writes to it says what `link` says."""
+    return _tagged(mailbox, signer.link(ticket, link, expires))
 
 
 def bounce_address(signer: Signer, mailbox: str, delivery: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from postroom.outbound import to_agents, wording
 from postroom.outbound.compose import File
 from postroom.outbound.holding import why_held
@@ -11,6 +13,7 @@ from postroom.outbound.threads import thread_of_row
 from postroom.outbound.to_customer import suppress
 from postroom.outbound.told import Post, Told
 from postroom.parsers.attachments import read_part
+from postroom.parsers.parsed import Address
 from postroom.store import addressing, outbox
 
 HELD = "held"  # the notice that an address is
@@ -18,13 +21,17 @@ HELD = "held"  # the notice that an address is
 
 def reply(post: Post, told: Told) -> None:
     """The agent's words, with his files, below the desk's address."""
+    write(post, told, "reply", list(readers(post, told)), {}, "the agent's answer")
+
+
+def write(post: Post, told: Told, purpose: str, people: list[Address], more: dict[str, Any], what: str) -> None:
+    """An agent's words to these people. `more`: what the templates are told besides them. `what`: the mail in words."""
     case, happened, connection = told.case, told.happened, told.connection
     if happened.message_id is None:
         return
-    people = list(readers(post, told))
     if not people:
         why = f"{case.requester[:100]!r} is no address that we write to"
-        suppress(post, told, "reply", Refusal("no-address", why))
+        suppress(post, told, purpose, Refusal("no-address", why))
         return
     message = addressing.message(connection, happened.message_id)
     files = addressing.files(connection, happened.message_id) if message.digest else []
@@ -36,15 +43,16 @@ def reply(post: Post, told: Told) -> None:
     data = {
         "ticket": wording.private_ticket_data(post.config, case), "agent": {"name": author},
         "message": wording.message_of_row(message, files, zone),
-        "quoted": wording.quoted(last, zone),
+        "quoted": wording.quoted(last, zone), **more,
     }  # fmt: skip
     told.mails += post.letters.reply(
         case, people, author, data, subject=wording.reply_subject(case.subject, case.ref),
         thread=thread_of_row(last, people[0].address if len(people) == 1 else None, post.clock()), about=happened.message_id,
         files=[File(f.filename, f.content_type, read_part(raw, f.part)) for f in files],
+        purpose=purpose,
     )  # fmt: skip
     to = [person.address for person in people]
-    told.note("answer", "reply", "enqueued", f"the agent's answer to {', '.join(to)}", recipients=to)
+    told.note("answer", purpose, "enqueued", f"{what} to {', '.join(to)}", recipients=to)
     _warn_of_held(post, told)
 
 

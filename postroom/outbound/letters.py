@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -11,14 +11,16 @@ from typing import Any
 from postroom.config import Config
 from postroom.outbound import addresses
 from postroom.outbound.compose import File, Mail, compose, content_of, digest_of
+from postroom.outbound.links import mailto
 from postroom.outbound.policy import LOOP_MARK
 from postroom.outbound.signing import Signing
 from postroom.outbound.templates import Templates
 from postroom.outbound.wording import queue_title
 from postroom.parsers.parsed import Address
 from postroom.store.outbox import NewDelivery
-from postroom.threading.tokens import NO_TICKET, Role, Signer
+from postroom.threading.tokens import NO_TICKET, Link, Role, Says, Signer
 
+BY_AGENTS = ("reply", "solution")  # purposes of mail that a person wrote
 REPLIED, GENERATED = "auto-replied", "auto-generated"  # RFC 3834 §5: in answer to a mail; for another reason
 
 
@@ -63,6 +65,17 @@ class Letters:
         mailbox = self._config.mailbox[name]
         return Sender(name, mailbox.address, mailbox.name or queue_title(self._config, mailbox.queue))
 
+    def links(self, case: Any, nonce: int, says: Iterable[Says]) -> list[str]:
+        """Links that the requester answers with, one for each thing that he may say."""
+        sender, expires = self.sender_of(case), self._clock() + self._expire
+        return [
+            mailto(
+                addresses.link_address(self._signer, sender.address, case.key, Link(one, nonce), expires),
+                one, case.ref, self._templates.language,
+            )
+            for one in says
+        ]  # fmt: skip
+
     def to_customer(
         self, case: Any, purpose: str, data: dict[str, Any], *, subject: str | None, thread: Thread, why: str,
         about: int | None,
@@ -83,9 +96,13 @@ class Letters:
         ))  # fmt: skip
 
     def to_agents(
-        self, case: Any, agents: Sequence[Any], purpose: str, data: dict[str, Any], about: int | None
-    ) -> list[NewDelivery]:
-        """A notice to each agent; all notices about a ticket are one thread, and an answer speaks to the customer."""
+        self, case: Any, agents: Sequence[Any], purpose: str, data: dict[str, Any], about: int | None,
+        is_internal: bool = False,
+    ) -> list[NewDelivery]:  # fmt: skip
+        """A notice to each agent; all notices about a ticket are one thread.
+
+        An answer speaks to the customer, unless it is one to a notice that `is_internal`.
+        """
         if not agents:
             return []
         sender, now = self.sender_of(case), self._clock()
@@ -94,9 +111,8 @@ class Letters:
         root = addresses.message_id(self._signer, sender.address, case.key, addresses.THREAD_ROOT)
         notices = []
         for agent in agents:
-            reply_to = addresses.reply_address(
-                self._signer, sender.address, case.key, Role.AGENT, now + self._expire, agent.id
-            )
+            make = addresses.review_address if is_internal else addresses.agent_address
+            reply_to = make(self._signer, sender.address, case.key, now + self._expire, agent.id)
             notices.append(self._freeze(case.id, purpose, about, sender, Mail(
                 sender=Address(sender.name, sender.address), to=(Address(agent.title or agent.name, agent.address),),
                 reply_to=Address(sender.name, reply_to), subject=words.subject, content=content, in_reply_to=root,
@@ -120,11 +136,11 @@ class Letters:
 
     def reply(
         self, case: Any, people: Sequence[Address], author: str, data: dict[str, Any], *, subject: str, thread: Thread,
-        files: Sequence[File], about: int,
+        files: Sequence[File], about: int, purpose: str = "reply",
     ) -> list[NewDelivery]:  # fmt: skip
         """An agent's answer: one mail that names everybody, in an envelope for each. The first is the requester."""
         sender, now = self.sender_of(case), self._clock()
-        words = self._templates.render("reply", {"desk": _desk(sender), **data})
+        words = self._templates.render(purpose, {"desk": _desk(sender), **data})
         reply_to = addresses.reply_address(self._signer, sender.address, case.key, Role.CUSTOMER, now + self._expire)
         name = f"{author} ({sender.name})" if author else sender.name
         mail = Mail(
@@ -135,14 +151,14 @@ class Letters:
             in_reply_to=thread.in_reply_to, references=thread.references, outlook=thread.outlook,
             date=now, message_id=self._message_id(sender, case),
         )  # fmt: skip
-        first = self._freeze(case.id, "reply", about, sender, mail)
+        first = self._freeze(case.id, purpose, about, sender, mail)
         others = [self._envelope(first, sender, person.address) for person in people[1:]]
         return [first, *others]
 
     def suppressed(self, case: Any, purpose: str, recipient: str, why: str, about: int | None) -> NewDelivery:
         """The row that says that a mail was not sent, and why."""
         return NewDelivery(
-            key=self._key(), ticket_id=case.id, message_id=about, purpose=purpose, automatic=purpose != "reply",
+            key=self._key(), ticket_id=case.id, message_id=about, purpose=purpose, automatic=purpose not in BY_AGENTS,
             mailbox=self.sender_of(case).mailbox, recipient=recipient, created_at=self._clock(), suppressed=why,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from postroom.config import Config
 from postroom.desk.happened import Happened, What
 from postroom.desk.mailboxes import Mailboxes
-from postroom.outbound import answering, holding, to_agents, to_customer, to_operator
+from postroom.outbound import answering, holding, solving, to_agents, to_customer, to_operator
 from postroom.outbound.letters import Letters
 from postroom.outbound.limits import Limits
 from postroom.outbound.templates import Templates
@@ -40,6 +40,13 @@ TOLD: dict[What, tuple[Callable[[Post, Told], None], ...]] = {
     What.ESCALATED: (to_agents.tell_of_escalation,),
     What.FOLLOW_UP: (to_agents.tell_of_follow_up,),
     What.REMINDED: (to_customer.remind,),
+    What.SOLUTION: (solving.put_to_customer,),
+    What.SOLUTION_TO_REVIEW: (solving.ask_for_review,),
+    What.SOLUTION_SENT_BACK: (solving.tell_of_sending_back,),
+    What.SOLUTION_APPROVED: (solving.tell_of_approval,),
+    What.SOLUTION_REFUSED: (solving.tell_of_refusal,),
+    What.FEEDBACK_ASKED: (solving.ask_for_feedback,),
+    What.FEEDBACK_GIVEN: (solving.tell_of_feedback,),
     What.REFUSED: (to_agents.tell_of_refusal,),
 }
 

@@ -55,6 +55,18 @@ SAMPLES: dict[str, Data] = {
     "reminder": {"desk": DESK, "ticket": {**TICKET, "status": "pending_customer"}},
     "escalation": {**NOTICE, "due": WHEN, "is_answered": False, "assigned_to": ""},
     "follow_up": {**NOTICE},
+    "solution": {
+        "desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": MESSAGE, "quoted": QUOTED,
+        "links": {"solved": "mailto:a@example.com?subject=Solved&body=Yes", "not_solved": "mailto:b@example.com?subject=Not&body=No"},
+    },
+    "solution_review": {"desk": DESK, "ticket": PRIVATE, "message": {**MESSAGE, "text": "We changed the fuse."}, "agent": AGENT},
+    "solution_approved": {**NOTICE, "solution": "We changed the fuse."},
+    "solution_refused": {**NOTICE, "solution": "We changed the fuse.", "reviewer": ""},
+    "feedback_request": {
+        "desk": DESK, "ticket": {**TICKET, "status": "closed"},
+        "links": [{"rating": n, "url": f"mailto:{n}@example.com?subject=Feedback&body={n}"} for n in range(1, 6)],
+    },
+    "feedback_given": {**NOTICE, "rating": 4},
     "command_error": {"desk": DESK, "ticket": PRIVATE, "wrong": WRONG, "lines": ["#status gone", "#tag fuse", "", "Hello Ann,"]},
     "operator": {"desk": DESK, "title": "Mail waits unprocessed", "text": "The oldest came at 12:00.\n\nLook at: postroom status", "host": "mail"},
 }  # fmt: skip

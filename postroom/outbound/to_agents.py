@@ -156,16 +156,19 @@ def is_on(post: Post, told: Told, purpose: str) -> bool:
     return False
 
 
-def tell(post: Post, told: Told, purpose: str, agents: Sequence[Any], data: dict[str, Any]) -> None:
+def tell(
+    post: Post, told: Told, purpose: str, agents: Sequence[Any], data: dict[str, Any], is_internal: bool = False
+) -> None:
     """A notice to each of them.
 
     `purpose` is the templates' folder, `data` what the templates are told besides the desk, the ticket and its readers.
+    `is_internal`: nothing of an answer goes on to the customer.
     """
     if agents:
         people = [wording.author_line(person.name, person.address) for person in readers(post, told)]
         ticket = wording.private_ticket_data(post.config, told.case)
         data = {"ticket": ticket, "readers": people, **data}
-        told.mails += post.letters.to_agents(told.case, agents, purpose, data, told.happened.message_id)
+        told.mails += post.letters.to_agents(told.case, agents, purpose, data, told.happened.message_id, is_internal)
     names = [agent.name for agent in agents]
     why = f"told {', '.join(names)}" if names else f"nobody answers for the queue {told.case.queue}"
     told.note("notify", purpose, "enqueued" if names else "nothing", why, agents=names)

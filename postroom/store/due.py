@@ -34,7 +34,7 @@ def silent(
 ) -> Sequence[Row[Any]]:
     """Resolved tickets on which nothing has happened since `before`; they are closed."""
     conditions = (Ticket.status == resolved, Ticket.updated_at <= before, Ticket.resolved_at <= before)
-    values = {"status": closed, "closed_at": now, "updated_at": now}
+    values = {"status": closed, "closed_at": now, "updated_at": now, "feedback_due_at": now}
     return _claim(connection, conditions, values, Ticket.resolved_at, limit)
 
 

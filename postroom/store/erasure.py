@@ -21,10 +21,12 @@ from postroom.store.tables import (
     Attachment,
     Delivery,
     Event,
+    Feedback,
     InboundEmail,
     Message,
     Participant,
     RawMail,
+    Solution,
     ThreadRef,
     Ticket,
     TicketLink,
@@ -143,6 +145,8 @@ def erase_tickets(connection: Connection, ids: Sequence[int], now: datetime) -> 
     connection.execute(delete(Participant).where(Participant.ticket_id.in_(ids)))
     either = or_(TicketLink.ticket_id.in_(ids), TicketLink.other_id.in_(ids))
     connection.execute(update(TicketLink).where(either).values(reason=ERASED))
+    connection.execute(update(Solution).where(Solution.ticket_id.in_(ids)).values(text="", customer=None))
+    connection.execute(update(Feedback).where(Feedback.ticket_id.in_(ids)).values(customer=ERASED))
     _erase_events(connection, ids)
     connection.execute(update(Ticket).where(Ticket.id.in_(ids)).values(
         subject=ERASED_SUBJECT, normal_subject="", description="", submitter_name="", submitter_email="", requester="",

@@ -94,6 +94,11 @@ def move_one(connection: Connection, id_: int, to_ticket: int) -> None:
     connection.execute(update(Message).where(Message.id == id_).values(ticket_id=to_ticket))
 
 
+def set_visibility(connection: Connection, id_: int, visibility: str) -> None:
+    """Say who may read a message: `public` or `internal`."""
+    connection.execute(update(Message).where(Message.id == id_).values(visibility=visibility))
+
+
 def set_flags(connection: Connection, id_: int, flags: Sequence[str]) -> None:
     """Replace a message's flags."""
     connection.execute(update(Message).where(Message.id == id_).values(flags=list(flags)))

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.sql import Select
 
+from postroom.store import solutions
 from postroom.store.engine import Store
 from postroom.store.inbound import SELECT_CHUNK
 from postroom.store.tables import Agent, Attachment, Event, Message, Ticket
@@ -50,6 +51,7 @@ class WholeTicket:
     messages: Sequence[Row[Any]]
     attachments: dict[int, list[Row[Any]]]  # by message
     events: Sequence[Row[Any]]
+    solutions: Sequence[Row[Any]]  # with `proposer` and `reviewer`, the agents' names
 
 
 def find(connection: Connection, wanted: Filter, limit: int | None = None) -> Iterator[Row[Any]]:
@@ -162,7 +164,12 @@ def _whole(connection: Connection, tickets: Sequence[Row[Any]]) -> list[WholeTic
     events: dict[int, list[Row[Any]]] = defaultdict(list)
     for event in connection.execute(select(e.__table__).where(e.ticket_id.in_(ids)).order_by(e.id)):
         events[event.ticket_id].append(event)
-    return [WholeTicket(t, by_ticket[t.id], _of(by_message, by_ticket[t.id]), events[t.id]) for t in tickets]
+    proposed: dict[int, list[Row[Any]]] = defaultdict(list)
+    for solution in solutions.of_tickets(connection, ids):
+        proposed[solution.ticket_id].append(solution)
+    return [
+        WholeTicket(t, by_ticket[t.id], _of(by_message, by_ticket[t.id]), events[t.id], proposed[t.id]) for t in tickets
+    ]
 
 
 def _of(files: dict[int, list[Row[Any]]], messages: Sequence[Row[Any]]) -> dict[int, list[Row[Any]]]:

@@ -210,6 +210,7 @@ class Ticket(Base):
     resolution_summary: Mapped[str | None]
     resolution_code: Mapped[str | None]
     root_cause: Mapped[str | None]
+    feedback_due_at: Mapped[datetime | None] = mapped_column(index=True)  # since when its requester may be asked
     satisfaction_rating: Mapped[int | None] = mapped_column(Integer)  # 1 to 5
     satisfaction_notes: Mapped[str | None]
     tags: Mapped[list[Any]] = mapped_column(default=list)
@@ -220,6 +221,39 @@ class Ticket(Base):
         Index("ix_ticket_created_at", "created_at"),
         _some("ix_ticket_first_responded_at", "first_responded_at", "first_responded_at IS NOT NULL"),
     )
+
+
+class Solution(Base):
+    """A way to solve a ticket that somebody proposed, and what became of it."""
+
+    __tablename__ = "solution"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"))
+    nonce: Mapped[int] = mapped_column(Integer)  # random; signed into its links
+    state: Mapped[str]  # review, sent_back, proposed, solved, refused, withdrawn
+    text: Mapped[str]
+    message_id: Mapped[int | None] = mapped_column(ForeignKey("message.id"))  # that says it
+    proposed_by: Mapped[int | None] = mapped_column(ForeignKey("agent.id"))  # None: from the command line, by nobody
+    proposed_at: Mapped[datetime]
+    reviewed_by: Mapped[int | None] = mapped_column(ForeignKey("agent.id"))
+    reviewed_at: Mapped[datetime | None]
+    customer: Mapped[str | None]  # lower case; whose links these are
+    asked_at: Mapped[datetime | None]  # when it was sent to him
+    expires_at: Mapped[datetime | None]  # until when his links count
+    answered_at: Mapped[datetime | None]
+    close_at: Mapped[datetime | None] = mapped_column(index=True)  # solved: when its ticket is to be closed
+    __table_args__ = (UniqueConstraint("ticket_id", "nonce"),)
+
+
+class Feedback(Base):
+    """How a requester found what was done: asked once for each ticket."""
+
+    __tablename__ = "feedback"
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("ticket.id"), primary_key=True)
+    customer: Mapped[str]  # lower case; whose links these are
+    asked_at: Mapped[datetime]
+    expires_at: Mapped[datetime]  # until when his links count
+    answered_at: Mapped[datetime | None]
 
 
 class TicketLink(Base):

@@ -11,7 +11,7 @@ from postroom.parsers.parsed import ParsedEmail
 from postroom.parsers.subjects import has_reply_prefix, normalise_subject
 from postroom.threading.match import Finding, Index, Match, Outcome, Question
 from postroom.threading.rules import RULES, answered, shared_ancestor
-from postroom.threading.tokens import ReplyToken, Role, Signer
+from postroom.threading.tokens import NO_TICKET, ReplyToken, Role, Signer
 
 RECIPIENT_HEADERS = ("delivered-to", "x-original-to", "envelope-to")
 ADDRESS_IN_HEADER = re.compile(r"[^\s<>,;:\"()]{1,128}@[^\s<>,;:\"()]{1,255}")
@@ -112,7 +112,7 @@ def _recipients(email: ParsedEmail, recipient: str) -> Iterator[str]:
 def _own_ids(email: ParsedEmail, signer: Signer) -> Iterator[tuple[str, int]]:
     for ref in answered(email):
         key = signer.read_message_id(ref.partition("@")[0])
-        if key is not None:
+        if key is not None and key != NO_TICKET:
             yield ref, key
 
 

@@ -21,7 +21,7 @@ from enum import IntEnum
 
 MAC_SIZE = 16  # octets: 128 bits
 DAY = 86_400  # seconds
-REPLY = struct.Struct(">B6sH3s")  # purpose and role, ticket key, day of expiry, agent
+REPLY = struct.Struct(">B6sH3s")  # purpose and role or answer, ticket key, day of expiry, agent or nonce
 MESSAGE = struct.Struct(">B6sI")  # purpose, ticket key, nonce
 DELIVERY = struct.Struct(">BQ")  # purpose, delivery key
 MAX_TOKEN = 64  # characters; longer ones are not decoded
@@ -34,6 +34,8 @@ class Purpose(IntEnum):
     REPLY = 1  # an address to reply to
     MESSAGE_ID = 2  # the left side of one of our Message-IDs
     BOUNCE = 3  # an envelope sender
+    LINK = 4  # an address that says something by itself: a link in a mail to a customer
+    REVIEW = 5  # an agent's address, of which nothing goes on to the customer
 
 
 class Role(IntEnum):
@@ -41,6 +43,31 @@ class Role(IntEnum):
 
     CUSTOMER = 1
     AGENT = 2
+
+
+class Says(IntEnum):
+    """What a customer says by writing to a link's address."""
+
+    SOLVED = 1
+    NOT_SOLVED = 2
+    RATED_1 = 3
+    RATED_2 = 4
+    RATED_3 = 5
+    RATED_4 = 6
+    RATED_5 = 7
+
+    @property
+    def rating(self) -> int | None:
+        """1 to 5; None for what is no rating."""
+        return self - Says.RATED_1 + 1 if self >= Says.RATED_1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a link's address says, and of which question; that it counts is not yet said."""
+
+    says: Says
+    nonce: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +79,8 @@ class ReplyToken:
     agent: int | None  # the agent's id, for an agent's token
     expires: datetime
     expired: bool
+    link: Link | None = None  # of a customer's token, where its address says something by itself
+    is_internal: bool = False  # an agent's, of which nothing goes on to the customer
 
 
 class Signer:
@@ -70,16 +99,30 @@ class Signer:
         day = int(expires.timestamp()) // DAY
         return self._sign(REPLY.pack(Purpose.REPLY << 4 | role, ticket.to_bytes(6), day, (agent or 0).to_bytes(3)))
 
+    def link(self, ticket: int, link: Link, expires: datetime) -> str:
+        """A customer's token whose address says `link` by itself; `expires` is when it leads to its ticket no more."""
+        day = int(expires.timestamp()) // DAY
+        return self._sign(REPLY.pack(Purpose.LINK << 4 | link.says, ticket.to_bytes(6), day, link.nonce.to_bytes(3)))
+
+    def review(self, ticket: int, expires: datetime, agent: int) -> str:
+        """An agent's token like that of `reply`, but nothing of what is sent there goes on to the customer."""
+        day = int(expires.timestamp()) // DAY
+        return self._sign(REPLY.pack(Purpose.REVIEW << 4 | Role.AGENT, ticket.to_bytes(6), day, agent.to_bytes(3)))
+
     def read_reply(self, token: str, now: datetime) -> ReplyToken | None:
-        """What a reply token proves, or None for anything that we did not sign as one."""
+        """What a reply token, a link or a review token proves, or None for anything that we did not sign as one."""
         payload = self._verified(token, REPLY.size)
-        if payload is None or payload[0] >> 4 != Purpose.REPLY:
+        if payload is None or payload[0] >> 4 not in (Purpose.REPLY, Purpose.LINK, Purpose.REVIEW):
             return None
-        head, ticket, day, agent = REPLY.unpack(payload)
-        role = Role(head & 15)
+        head, ticket, day, last = REPLY.unpack(payload)
+        purpose, kind, number = Purpose(head >> 4), head & 15, int.from_bytes(last)
+        link = Link(Says(kind), number) if purpose is Purpose.LINK else None
+        role = Role.CUSTOMER if link else Role(kind)
         expires = datetime.fromtimestamp((day + 1) * DAY, UTC)
-        agent_id = int.from_bytes(agent) if role is Role.AGENT else None
-        return ReplyToken(int.from_bytes(ticket), role, agent_id, expires, expired=now >= expires)
+        agent = number if role is Role.AGENT else None
+        return ReplyToken(
+            int.from_bytes(ticket), role, agent, expires, now >= expires, link, purpose is Purpose.REVIEW
+        )  # fmt: skip
 
     def message_id(self, ticket: int, nonce: int) -> str:
         """The left side of a Message-ID of ours, by the ticket's key; `nonce` (32 bits) makes it unique within the ticket."""

@@ -178,8 +178,8 @@ def test_a_solution_is_the_answer_the_resolution_and_the_status(desk):
     order(desk, "#solution\nWe changed the fuse.\n")
     ticket = desk.ticket(id_)
     assert (ticket.resolution_summary, ticket.status) == ("We changed the fuse.", "resolved")
-    assert "We changed the fuse." in desk.sent("reply", CY).reply_text
-    assert [row.purpose for row in to_customers(desk, "confirmation")] == ["reply"]
+    assert "We changed the fuse." in desk.sent("solution", CY).reply_text
+    assert [row.purpose for row in to_customers(desk, "confirmation")] == ["solution"]
     assert ("solution", "ann") in events(desk, id_)
 
 

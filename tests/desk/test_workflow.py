@@ -64,7 +64,8 @@ def test_an_agent_makes_of_a_status_what_the_configuration_allows():
 
 
 def test_times_go_with_the_status():
-    assert workflow.times_of("open", "closed", NOW) == {"closed_at": NOW, "resolved_at": NOW}
-    assert workflow.times_of("resolved", "closed", NOW) == {"closed_at": NOW}
-    assert workflow.times_of("closed", "open", NOW) == {"resolved_at": None, "closed_at": None}
+    closed = {"closed_at": NOW, "feedback_due_at": NOW}
+    assert workflow.times_of("open", "closed", NOW) == {**closed, "resolved_at": NOW}
+    assert workflow.times_of("resolved", "closed", NOW) == closed
+    assert workflow.times_of("closed", "open", NOW) == dict.fromkeys(["resolved_at", *closed])
     assert workflow.times_of("new", "open", NOW) == {}

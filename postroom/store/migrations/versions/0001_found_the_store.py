@@ -20,6 +20,7 @@ def upgrade() -> None:
     """Make every table."""
     _tickets()
     _mail()
+    _solutions()
     _rest()
     if op.get_bind().dialect.name != "sqlite":  # there it is part of the table, since nothing can be added to one
         op.create_foreign_key("fk_inbound_email_message_id", "inbound_email", "message", ["message_id"], ["id"])
@@ -98,6 +99,7 @@ def _tickets() -> None:
         sa.Column("resolution_summary", sa.Text(), nullable=True),
         sa.Column("resolution_code", sa.Text(), nullable=True),
         sa.Column("root_cause", sa.Text(), nullable=True),
+        sa.Column("feedback_due_at", TIME, nullable=True),
         sa.Column("satisfaction_rating", sa.Integer(), nullable=True),
         sa.Column("satisfaction_notes", sa.Text(), nullable=True),
         sa.Column("tags", JSON, nullable=False),
@@ -112,6 +114,7 @@ def _tickets() -> None:
     )
     op.create_index("ix_ticket_assigned_to", "ticket", ["assigned_to"])
     op.create_index("ix_ticket_email_thread_id", "ticket", ["email_thread_id"])
+    op.create_index("ix_ticket_feedback_due_at", "ticket", ["feedback_due_at"])
     op.create_index("ix_ticket_follow_up_at", "ticket", ["follow_up_at"])
     op.create_index("ix_ticket_requester", "ticket", ["requester"])
     op.create_index("ix_ticket_sla_due_at", "ticket", ["sla_due_at"])
@@ -297,6 +300,44 @@ def _mail() -> None:
     _index_some("ix_delivery_new", "delivery", "automatic, id", NEW)
     _index_some("ix_delivery_again", "delivery", "next_attempt_at", AGAIN)
     op.create_index("ix_delivery_ticket_id", "delivery", ["ticket_id"])
+
+
+def _solutions() -> None:
+    op.create_table(
+        "solution",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("ticket_id", KEY, nullable=False),
+        sa.Column("nonce", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("message_id", KEY, nullable=True),
+        sa.Column("proposed_by", KEY, nullable=True),
+        sa.Column("proposed_at", TIME, nullable=False),
+        sa.Column("reviewed_by", KEY, nullable=True),
+        sa.Column("reviewed_at", TIME, nullable=True),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("asked_at", TIME, nullable=True),
+        sa.Column("expires_at", TIME, nullable=True),
+        sa.Column("answered_at", TIME, nullable=True),
+        sa.Column("close_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_solution"),
+        sa.ForeignKeyConstraint(["message_id"], ["message.id"], name="fk_solution_message_id"),
+        sa.ForeignKeyConstraint(["proposed_by"], ["agent.id"], name="fk_solution_proposed_by"),
+        sa.ForeignKeyConstraint(["reviewed_by"], ["agent.id"], name="fk_solution_reviewed_by"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_solution_ticket_id"),
+        sa.UniqueConstraint("ticket_id", "nonce", name="uq_solution_ticket_id_nonce"),
+    )
+    op.create_index("ix_solution_close_at", "solution", ["close_at"])
+    op.create_table(
+        "feedback",
+        sa.Column("ticket_id", KEY, nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("asked_at", TIME, nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.Column("answered_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("ticket_id", name="pk_feedback"),
+        sa.ForeignKeyConstraint(["ticket_id"], ["ticket.id"], name="fk_feedback_ticket_id"),
+    )
 
 
 def _index_some(name: str, table: str, columns: str, which: str) -> None:
