@@ -59,6 +59,12 @@ class Mail:
 Robot = Callable[[Mail], Iterable[Mail]]
 
 
+def clock_environment(clock: Path) -> dict[str, str]:
+    """The environment of a program whose clock runs ahead by the seconds that stand in that file."""
+    path = f"{HERE / 'clock'}:{Path(postroom.__file__).parent.parent}"
+    return {"TEST_CLOCK": str(clock), "PYTHONPATH": path}
+
+
 class World:
     """Carries mail between desks (daemons) and robots, each known by its domain."""
 
@@ -73,10 +79,8 @@ class World:
 
     def desk(self, domain: str, start: Callable[..., Daemon]) -> Daemon:
         """A desk at that domain: a real daemon whose clock is the world's."""
-        path = f"{HERE / 'clock'}:{Path(postroom.__file__).parent.parent}"
         text = CONFIG.format(domain=domain, smarthost=self._smarthost.port)
-        env = {"TEST_CLOCK": str(self.clock), "PYTHONPATH": path}
-        self._desks[domain] = start(text, name=domain, env=env)
+        self._desks[domain] = start(text, name=domain, env=clock_environment(self.clock))
         return self._desks[domain]
 
     def robot(self, domain: str, robot: Robot) -> None:
