@@ -13,6 +13,11 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from postroom.config import Config
+from postroom.config_times import clock_time
+from postroom.outbound.notify import Notifier
+
+OPERATOR_AT = time(7)  # when the operator is told of the quarantine, in the time zone of [reports]
 DAY = timedelta(days=1)
 
 
@@ -43,4 +48,27 @@ class Job:
 
     name: str
     moments: Moments
-    do: Callable[[Connection, datetime], None]  # is told the moment that it is done for
+    do: Callable[[Connection, datetime], object]  # is told the moment that it is done for
+
+
+def jobs_of(config: Config, notifier: Notifier, clock: Callable[[], datetime]) -> list[Job]:
+    """The jobs that the configuration asks for."""
+    reports = config.reports
+    zone = ZoneInfo(reports.time_zone)
+    jobs = []
+    for name, queue in config.queue.items():
+        if queue.digest_at:
+            moments = Moments(clock_time(queue.digest_at, f"queue.{name}.digest_at"), ZoneInfo(queue.time_zone))
+            jobs.append(Job(f"digest {name}", moments, _digest(notifier, name, clock)))
+    if config.operator.address:
+        jobs.append(
+            Job("quarantine", Moments(OPERATOR_AT, zone), lambda connection, _: notifier.quarantine(connection))
+        )
+    if reports.monthly_to:
+        moments = Moments(clock_time(reports.monthly_at, "reports.monthly_at"), zone, monthly=True)
+        jobs.append(Job("monthly report", moments, notifier.monthly))
+    return jobs
+
+
+def _digest(notifier: Notifier, queue: str, clock: Callable[[], datetime]) -> Callable[[Connection, datetime], object]:
+    return lambda connection, _: notifier.digest(connection, queue, clock())

@@ -24,6 +24,7 @@ from postroom.config import Config
 from postroom.daemon import log as logging
 from postroom.daemon import pulse, systemd
 from postroom.daemon.begin import begin, open_checker, read_secrets
+from postroom.daemon.calendar_jobs import jobs_of
 from postroom.daemon.failpoint import failpoint
 from postroom.daemon.house import House, now
 from postroom.daemon.intake import Intake
@@ -133,7 +134,8 @@ class Daemon:
 
     def _new_schedule(self, house: House) -> Schedule:
         beat = self._pulses.begin("schedule", pulse.SCHEDULE)
-        return Schedule(house.config, house.store, now, house.notifier, self._wake_courier, beat=beat)
+        jobs = jobs_of(house.config, house.notifier, now)
+        return Schedule(house.config, house.store, now, house.notifier, self._wake_courier, jobs, beat)
 
     def _wake_courier(self) -> None:
         self._courier.wake()

@@ -38,6 +38,7 @@ class File:
     filename: str
     content_type: str
     content: bytes = field(repr=False)
+    content_id: str | None = None  # bare, of a picture that the HTML shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,19 @@ def compose(mail: Mail) -> bytes:
 
 
 def content_of(text: str, html: str | None = None, files: Sequence[File] = ()) -> bytes:
-    """What a mail says, as MIME: text, the same as HTML, and files; many mails may have the same."""
+    """What a mail says, as MIME: text, the same as HTML with its pictures, and files; many mails may have the same."""
     # "=_" is in no encoded body, and a text that holds its own digest nobody can write
     boundary = "=_" + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
     content = _text("plain", text)
+    pictures = [file for file in files if html is not None and file.content_id and f"cid:{file.content_id}" in html]
     if html is not None:
-        content = _multipart("alternative", boundary, [content, _text("html", html)])
-    if files:
-        content = _multipart("mixed", boundary + "m", [content, *(_file(file) for file in files)])
+        rich = _text("html", html)
+        if pictures:
+            rich = _multipart("related", boundary + "r", [rich, *(_file(file, is_shown=True) for file in pictures)])
+        content = _multipart("alternative", boundary, [content, rich])
+    attached = [file for file in files if file not in pictures]
+    if attached:
+        content = _multipart("mixed", boundary + "m", [content, *(_file(file) for file in attached)])
     return content
 
 
@@ -124,8 +130,8 @@ def _text(subtype: str, text: str) -> bytes:
     return head.encode() + body
 
 
-def _file(file: File) -> bytes:
-    """An attachment. An attached message may not be encoded (RFC 2046 §5.2.1): it goes as it is, or as a file."""
+def _file(file: File, *, is_shown: bool = False) -> bytes:
+    """An attachment, or a picture that the HTML shows (RFC 2392). An attached message may not be encoded (RFC 2046 §5.2.1): it goes as it is, or as a file."""
     content_type = file.content_type.lower()
     if not CONTENT_TYPE.fullmatch(content_type) or content_type.startswith("multipart/"):
         content_type = "application/octet-stream"
@@ -136,8 +142,13 @@ def _file(file: File) -> bytes:
             encoding, body = "7bit", content if content.endswith(CRLF) else content + CRLF
         else:
             content_type = "application/octet-stream"
+    disposition = (
+        f"Content-ID: <{file.content_id}>\r\nContent-Disposition: inline"
+        if is_shown
+        else "Content-Disposition: attachment"
+    )
     head = (
         f"Content-Type: {content_type}\r\nContent-Transfer-Encoding: {encoding}\r\n"
-        f"Content-Disposition: attachment{headers.parameter('filename', file.filename)}\r\n\r\n"
+        f"{disposition}{headers.parameter('filename', file.filename)}\r\n\r\n"
     )
     return head.encode() + body

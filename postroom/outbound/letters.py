@@ -134,6 +134,18 @@ class Letters:
             message_id=addresses.message_id(self._signer, sender.address, NO_TICKET, nonce),
         ))  # fmt: skip
 
+    def document(
+        self, purpose: str, recipient: Address, subject: str, text: str, html: str, files: Sequence[File]
+    ) -> NewDelivery:
+        """A mail that belongs to no ticket and says what its caller has written, from the first mailbox."""
+        sender, now = self._sender(next(iter(self._config.mailbox))), self._clock()
+        nonce = self._random.getrandbits(32) or 1
+        return self._freeze(None, purpose, None, sender, Mail(
+            sender=Address(sender.name, sender.address), to=(recipient,), subject=subject,
+            content=content_of(text, html, files), marks=_marks(GENERATED, sender), date=now,
+            message_id=addresses.message_id(self._signer, sender.address, NO_TICKET, nonce),
+        ))  # fmt: skip
+
     def reply(
         self, case: Any, people: Sequence[Address], author: str, data: dict[str, Any], *, subject: str, thread: Thread,
         files: Sequence[File], about: int, purpose: str = "reply",

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from postroom.config import Config
 from postroom.desk.happened import Happened, What
 from postroom.desk.mailboxes import Mailboxes
-from postroom.outbound import answering, holding, solving, to_agents, to_customer, to_operator
+from postroom.outbound import answering, bulletins, holding, solving, to_agents, to_customer, to_operator
 from postroom.outbound.letters import Letters
 from postroom.outbound.limits import Limits
 from postroom.outbound.templates import Templates
@@ -96,6 +96,18 @@ class Notifier:
     def write_operator(self, connection: Connection, purpose: str, data: dict[str, Any]) -> bool:
         """The same, by the templates of `purpose`."""
         return to_operator.write(self._post, connection, purpose, data)
+
+    def digest(self, connection: Connection, queue: str, now: datetime) -> bool:
+        """Tell a queue's agents what lies there; False where there is nothing to say, or nobody to tell."""
+        return bulletins.digest(self._post, connection, queue, now)
+
+    def quarantine(self, connection: Connection) -> bool:
+        """Tell the operator what waits in quarantine; False where nothing does, or there is no operator."""
+        return bulletins.quarantine(self._post, connection)
+
+    def monthly(self, connection: Connection, moment: datetime) -> bool:
+        """Send the report on the month before that moment; False where nobody wants it."""
+        return bulletins.monthly(self._post, connection, moment)
 
     def undeliverable(self, connection: Connection, delivery: Any, reason: str, ticket_id: int | None = None) -> None:
         """Tell the ticket's agents that a person's mail did not arrive. `ticket_id`: where that ticket was merged into another."""

@@ -69,4 +69,12 @@ SAMPLES: dict[str, Data] = {
     "feedback_given": {**NOTICE, "rating": 4},
     "command_error": {"desk": DESK, "ticket": PRIVATE, "wrong": WRONG, "lines": ["#status gone", "#tag fuse", "", "Hello Ann,"]},
     "operator": {"desk": DESK, "title": "Mail waits unprocessed", "text": "The oldest came at 12:00.\n\nLook at: postroom status", "host": "mail"},
+    "digest": {
+        "desk": DESK, "queue": "Support", "total": {"open": 12, "overdue": 1, "waiting": 4, "unassigned": 2}, "mine": {"open": 3, "overdue": 1},
+        "late": [{"ref": "T-1042", "subject": "Printer on fire", "due": WHEN, "agent": "bob"}],
+    },
+    "quarantine": {
+        "desk": DESK, "host": "mail", "more": 3,
+        "mails": [{"id": 7, "received": WHEN, "mailbox": "support", "sender": "ann@example.org", "why": "the parse worker died (signal 11)"}],
+    },
 }  # fmt: skip
