@@ -450,3 +450,9 @@ def test_a_smarthost_elsewhere_is_spoken_to_in_the_clear_only_where_that_is_writ
     keys: dict[str, Any], transport: str
 ) -> None:
     assert parse({"outgoing": {"smtp": keys}}, Path()).outgoing.smtp.transport == transport
+
+
+def test_health_is_for_this_machine_unless_others_may_see_it() -> None:
+    assert error_of("[health]\nlisten = '0.0.0.0:9090'").startswith("health.listen: ")
+    assert error_of("[health]\nlisten = '9090'").startswith("health.listen: ")
+    assert parse({"health": {"listen": "0.0.0.0:9090", "public": True}}, Path()).health.public

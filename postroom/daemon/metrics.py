@@ -22,8 +22,6 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "processed": ("Mail processed, by what it came to", ("outcome",)),
     "deliveries": ("Attempts to deliver, by what the mail is for and what came of it", ("purpose", "outcome")),
     "worker_deaths": ("Parse workers that died or were ended with the mail that they had", ()),
-    "smtp_connections": ("SMTP connections, by whether they were let in", ("outcome",)),
-    "smtp_refused": ("Mail or commands refused over SMTP, by the class of the reply", ("code",)),
     "reloads": ("Times that the configuration was read anew", ("outcome",)),
 }
 # name -> (help, upper bounds in seconds). Each is shown as postroom_NAME.

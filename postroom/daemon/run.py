@@ -20,12 +20,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from postroom.config import Config
+from postroom.config import Config, split_listen
 from postroom.daemon import log as logging
 from postroom.daemon import pulse, systemd
+from postroom.daemon.alarms import LOOK_SECONDS as ALARM_SECONDS
+from postroom.daemon.alarms import Alarms
 from postroom.daemon.begin import begin, open_checker, read_secrets
 from postroom.daemon.calendar_jobs import jobs_of
 from postroom.daemon.failpoint import failpoint
+from postroom.daemon.gauges import Gauges, Machine
+from postroom.daemon.health import Cached, HealthServer, Page, as_json
 from postroom.daemon.house import House, now
 from postroom.daemon.intake import Intake
 from postroom.daemon.keeping import keep, keep_thread, passed
@@ -48,6 +52,7 @@ DOORS_SECONDS = 10.0  # for open sessions and watchers to end
 WORK_SECONDS = 20.0  # for a batch or a delivery at hand to end
 COMMIT_SECONDS = 5.0  # for the last commits, when the doors are closed
 STOP_SECONDS = 28.0  # in all; service managers kill at 30 and later
+METRICS_SECONDS = 5.0  # how old a page of metrics may be, however many ask
 LOOP_SECONDS = 1.0  # how often the event loop shows that it turns
 
 log = structlog.get_logger()
@@ -102,6 +107,8 @@ class Daemon:
         self._smtp = SmtpServer(config, store, self._intake, systemd.take_sockets(), metrics)
         self._watchers = Watchers(store, self._intake, self._pulses)
         self._schedule = self._new_schedule(house)
+        self._alarms = self._new_alarms(house)
+        self._health = self._new_health(config)
 
     async def start(self) -> None:
         """Start it all; raises UserError where a port is taken."""
@@ -115,6 +122,9 @@ class Daemon:
         self._schedule.start()
         self._keep(self._turn(self._pulses.begin("loop", pulse.LOOP)))
         self._watchdog.start()
+        self._keep(keep("alarms", self._watch_alarms, self._stopping))
+        if self._health:
+            await self._health.start()
         log.info("ready", smtp=self._smtp.addresses, imap=self._watchers.names, courier=config.outgoing.courier,
                  database=self._house.store.engine.name)  # fmt: skip
         self._is_ready = True
@@ -136,6 +146,45 @@ class Daemon:
         beat = self._pulses.begin("schedule", pulse.SCHEDULE)
         jobs = jobs_of(house.config, house.notifier, now)
         return Schedule(house.config, house.store, now, house.notifier, self._wake_courier, jobs, beat)
+
+    def _new_alarms(self, house: House) -> Alarms:
+        return Alarms(
+            house.config, house.store, house.notifier, now, lambda: self._watchdog.hanging, self._wake_courier
+        )
+
+    async def _watch_alarms(self) -> None:
+        while not await passed(self._stopping, ALARM_SECONDS):
+            await asyncio.to_thread(self._alarms.look)
+
+    def _new_health(self, config: Config) -> HealthServer | None:
+        if not config.health.listen:
+            return None
+        gauges = Gauges(lambda: self._house.config, self._house.store, self._metrics, self._machine, now)
+        page = Cached(METRICS_SECONDS, gauges.render)
+
+        async def metrics() -> Page:
+            return Page(200, await page.get(), "text/plain; version=0.0.4; charset=utf-8")
+
+        host, port = split_listen(config.health.listen, "health.listen")
+        return HealthServer(host, port, {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": metrics})
+
+    async def _healthz(self) -> Page:
+        hanging = sorted(self._watchdog.hanging)
+        ages = {name: round(age, 1) for name, age in self._pulses.ages().items()}
+        return as_json(not hanging, hanging=hanging, secondsSinceProgress=ages)
+
+    async def _readyz(self) -> Page:
+        """Whether mail that comes now would be taken."""
+        facts = {
+            "database": self._database.answers,
+            "doors": self._is_ready and not self._stopping.is_set(),
+            "disk": not self._smtp.is_disk_short,
+            "components": not self._watchdog.hanging,
+        }
+        return as_json(all(facts.values()), **facts)
+
+    def _machine(self) -> Machine:
+        return Machine(self._smtp.sessions, self._pulses.ages(), frozenset(self._watchdog.hanging))
 
     def _wake_courier(self) -> None:
         self._courier.wake()
@@ -202,6 +251,7 @@ class Daemon:
         self._schedule.stop()
         self._schedule = self._new_schedule(house)
         self._schedule.start()
+        self._alarms = self._new_alarms(house)
         await self._watchers.use(house.config, secrets, DOORS_SECONDS)
         self._metrics.count("reloads", "done")
         log.info(
@@ -220,6 +270,8 @@ class Daemon:
         self._stopping.set()
         self._couriers_stop.set()
         self._schedule.stop()
+        if self._health:
+            self._health.stop()
         watching = asyncio.ensure_future(self._watchers.stop(DOORS_SECONDS))
         working = asyncio.gather(
             asyncio.wait(self._kept, timeout=WORK_SECONDS) if self._kept else asyncio.sleep(0),

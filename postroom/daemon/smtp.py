@@ -65,6 +65,11 @@ class SmtpServer:
         """How many are open."""
         return len(self._sessions)
 
+    @property
+    def is_disk_short(self) -> bool:
+        """Whether mail is refused for want of room."""
+        return self._door.is_disk_short(0)
+
     async def start(self) -> None:
         """Listen. Raises UserError where an address is not to be had."""
         await self._listen(self._config)
@@ -159,7 +164,7 @@ class Doorkeeper:
         self, client: SmtpSession, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         announced = next((int(o[5:]) for o in options if o.startswith("SIZE=")), 0)
-        if self._is_disk_short(announced):
+        if self.is_disk_short(announced):
             log.warning("not accepted", client=client.address, reply=DISK_FULL)
             return DISK_FULL
         envelope.mail_from = address
@@ -183,7 +188,7 @@ class Doorkeeper:
             refusal = f"552 5.3.4 message exceeds {self._smtp.max_size} octets"
         else:
             looked = await asyncio.to_thread(_refusal, raw) if len(raw) > LARGE else _refusal(raw)
-            refusal = looked or (DISK_FULL if self._is_disk_short(len(raw)) else "")
+            refusal = looked or (DISK_FULL if self.is_disk_short(len(raw)) else "")
         if raw is None or refusal:
             log.info("not accepted", client=client.address, reply=refusal)
             return [refusal] * len(envelope.rcpt_tos)
@@ -225,7 +230,7 @@ class Doorkeeper:
         name = self._first_of.get(domain) if at else self._first
         return Served(name, None) if name else None
 
-    def _is_disk_short(self, octets: int) -> bool:
+    def is_disk_short(self, octets: int) -> bool:
         """Whether taking so much would leave less free disk than `smtp.min_free_disk`."""
         if self._store.path is None:
             return False  # another machine's disk, whose database speaks for itself

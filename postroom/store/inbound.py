@@ -278,3 +278,9 @@ def oldest_pending(connection: Connection) -> datetime | None:
     """When the oldest unprocessed delivery was received."""
     query = select(func.min(InboundEmail.received_at)).where(InboundEmail.state.in_(("pending", "processing")))
     return connection.execute(query).scalar_one_or_none()
+
+
+def quarantined_since(connection: Connection, since: datetime) -> int:
+    """How many went into quarantine since then."""
+    query = select(func.count()).where(InboundEmail.state == "quarantined", InboundEmail.processed_at >= since)
+    return connection.execute(query).scalar_one()

@@ -417,6 +417,16 @@ class SmarthostState(Base):
     last_success_at: Mapped[datetime | None]  # when it last came back
 
 
+class Alarm(Base):
+    """Something that the operator was told of, until it is over."""
+
+    __tablename__ = "alarm"
+    name: Mapped[str] = mapped_column(primary_key=True)  # "mailbox support", "disk"
+    words: Mapped[str]
+    since: Mapped[datetime]
+    well_since: Mapped[datetime | None]  # None: it is not
+
+
 class Counter(Base):
     """How often something happened in a window of time; counted in the transaction that it limits."""
 

@@ -265,3 +265,61 @@ def test_addresses_are_opened_and_closed_by_a_reload(start_daemon: Start) -> Non
     daemon.wait_for_log("reloaded smtp")
     assert accepts(other)
     assert not accepts(daemon.smtp_port)
+
+
+# How it fares, for machines
+
+
+HEALTH = CONFIG + '[health]\nlisten = "127.0.0.1:{health}"\n'
+
+
+def _get(port: int, path: str) -> tuple[int, str]:
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body
+
+
+def test_health_readiness_and_metrics_are_told_without_a_word_of_anybodys_mail(start_daemon: Start) -> None:
+    port = free_port()
+    daemon = start_daemon(HEALTH.replace("{health}", str(port)))
+    deliver(daemon)
+    daemon.wait_for_log("opened")
+    assert _get(port, "/healthz")[0] == 200
+    assert _get(port, "/readyz")[0] == 200
+    assert _get(port, "/nothing")[0] == 404
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(15)]  # they say nothing, and hold nobody up
+    wait_until(
+        lambda: 'postroom_deliveries_total{outcome="sent",purpose="confirmation"} 1.0' in _get(port, "/metrics")[1],
+        "the metrics",
+    )
+    status, text = _get(port, "/metrics")
+    for one in slow:
+        one.close()
+    assert status == 200
+    assert 'postroom_accepted_total{way="smtp"} 1.0' in text
+    assert 'postroom_processed_total{outcome="opened"} 1.0' in text
+    assert "postroom_parse_seconds_count 1.0" in text
+    assert 'postroom_inbound{state="pending"} 0.0' in text
+    assert "@" not in text
+    assert "example" not in text
+
+
+def test_a_part_that_hangs_is_unhealthy_and_a_machine_that_shouts_is_cut_off(start_daemon: Start) -> None:
+    port = free_port()
+    env = {"POSTROOM_FAILPOINT": "intake-committed:hang", "POSTROOM_PULSE_SECONDS": "9"}
+    daemon = start_daemon(HEALTH.replace("{health}", str(port)), env=env)
+    with socket.create_connection(("127.0.0.1", port), 20) as shouting:
+        shouting.sendall(b"GET /" + b"x" * 20_000)
+        assert shouting.recv(100) == b""
+    with pytest.raises(smtplib.SMTPDataError):
+        deliver(daemon)
+    daemon.wait_for_log("component hangs")
+    assert _get(port, "/healthz") == (503, _get(port, "/healthz")[1])
+    assert "intake" in _get(port, "/healthz")[1]
+    assert _get(port, "/readyz")[0] == 503
+    daemon.kill()

@@ -357,6 +357,14 @@ def _rest() -> None:
         sa.PrimaryKeyConstraint("name", name="pk_smarthost_state"),
     )
     op.create_table(
+        "alarm",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("since", TIME, nullable=False),
+        sa.Column("well_since", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_alarm"),
+    )
+    op.create_table(
         "mailbox_state",
         sa.Column("mailbox", sa.Text(), nullable=False),
         sa.Column("uidvalidity", KEY, nullable=True),

@@ -1,0 +1,120 @@
+"""What the operator should know now, before customers do: told by mail once, and once more when it is over."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from postroom.config import Config
+from postroom.errors import TemporaryFailure
+from postroom.outbound.notify import Notifier
+from postroom.outbound.policy import BREAKER
+from postroom.store import alarms, counters, inbound, overview
+from postroom.store.alarms import Change
+from postroom.store.engine import Store
+from postroom.store.overview import Overview
+
+LOOK_SECONDS = 60.0
+STEADY = timedelta(minutes=10)  # well for so long, and it is over: what comes and goes is told once
+FAILING = timedelta(minutes=15)  # a mailbox or a smarthost; servers are restarted
+SILENT = timedelta(minutes=30)  # a mailbox that neither fails nor is read; its poll comes on top
+WAITING = timedelta(minutes=15)  # the oldest unprocessed mail
+QUARANTINED = 10  # within an hour: no longer the one odd mail
+DISK = 2  # times smtp.min_free_disk, where mail would be refused
+
+log = structlog.get_logger()
+
+
+class Alarms:
+    """Looks, and tells."""
+
+    def __init__(
+        self, config: Config, store: Store, notifier: Notifier, clock: Callable[[], datetime],
+        hanging: Callable[[], set[str]] = set, on_enqueued: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`hanging` names the daemon's parts that hang; `on_enqueued` is called when there is mail to send."""
+        self._config, self._store, self._notifier, self._clock = config, store, notifier, clock
+        self._hanging, self._on_enqueued = hanging, on_enqueued
+        self._began = clock()
+
+    def look(self) -> list[Change]:
+        """One look; what was told."""
+        now = self._clock()
+        try:
+            with self._store.write(alone=True) as connection:
+                changes = alarms.follow(connection, dict(self._raised(connection, now)), now, STEADY)
+                for change in changes:
+                    self._tell(connection, change, now)
+        except TemporaryFailure as error:  # nothing of it happened; the next look does it
+            log.warning("deferred", job="alarms", why=str(error))
+            return []
+        for change in changes:
+            say = log.warning if change.is_over else log.error
+            say("alarm over" if change.is_over else "alarm", alarm=change.name, why=change.words)
+        if changes:
+            self._on_enqueued()
+        return changes
+
+    def _tell(self, connection: Connection, change: Change, now: datetime) -> None:
+        state = "over" if change.is_over else "alarm"
+        when = f"{change.since:%Y-%m-%d %H:%M} UTC"
+        ended = f"\nIt is over since about {now - STEADY:%H:%M} UTC." if change.is_over else ""
+        self._notifier.tell_operator(
+            connection, f"{state}: {change.name}", f"{change.words}\n\nSince {when}.{ended}\n\nSee: postroom status\n"
+        )
+
+    def _raised(self, connection: Connection, now: datetime) -> Iterator[tuple[str, str]]:
+        seen = overview.look(connection)
+        yield from self._of_mailboxes(seen, now)
+        for host in seen.smarthosts:
+            if host.failing_since and now - host.failing_since > FAILING:
+                yield f"smarthost {host.name}", f"{host.name} does not take our mail: {host.last_error}"
+        if seen.oldest_unprocessed and now - seen.oldest_unprocessed > WAITING:
+            yield (
+                "unprocessed mail",
+                f"the oldest unprocessed mail came at {seen.oldest_unprocessed:%Y-%m-%d %H:%M} UTC",
+            )
+        if counters.count(connection, BREAKER, counters.HOUR, now) > self._config.answers.all_hour:
+            yield "breaker", "so many automatic answers were due in this hour that no more go out (answers.all_hour)"
+        quarantined = inbound.quarantined_since(connection, now - timedelta(hours=1))
+        if quarantined >= QUARANTINED:
+            yield (
+                "quarantine",
+                f"{quarantined} mails went into quarantine within an hour: postroom inbound list --state quarantined",
+            )
+        if (free := self._disk_short()) is not None:
+            yield (
+                "disk",
+                f"{free >> 20} MiB are free; mail is refused below {int(self._config.smtp.min_free_disk) >> 20} MiB (smtp.min_free_disk)",
+            )
+        for name in sorted(self._hanging()):
+            yield f"component {name}", f"{name} makes no progress; where it hangs is in the log"
+
+    def _of_mailboxes(self, seen: Overview, now: datetime) -> Iterator[tuple[str, str]]:
+        for name, mailbox in self._config.mailbox.items():
+            if mailbox.imap is None:
+                continue
+            state = seen.mailboxes.get(name)
+            patience = SILENT + timedelta(seconds=mailbox.imap.poll_seconds)
+            if state is not None and state.failing_since:
+                if now - state.failing_since > FAILING:
+                    yield f"mailbox {name}", f"{mailbox.address} cannot be read: {state.last_error}"
+            elif (
+                now - max(state.last_success_at if state and state.last_success_at else self._began, self._began)
+                > patience
+            ):
+                yield (
+                    f"mailbox {name}",
+                    f"{mailbox.address} was not read for {patience.total_seconds() / 60:.0f} minutes",
+                )
+
+    def _disk_short(self) -> int | None:
+        """The octets that are free, where they are few."""
+        if self._store.path is None:
+            return None
+        free = shutil.disk_usage(self._store.path.parent).free
+        return free if free < DISK * self._config.smtp.min_free_disk else None
