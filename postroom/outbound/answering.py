@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
 from postroom.outbound import to_agents, wording
-from postroom.outbound.compose import File
+from postroom.outbound.addresses import domain_of
+from postroom.outbound.agents_html import Shown, shown_to_customer
 from postroom.outbound.holding import why_held
 from postroom.outbound.policy import Refusal
 from postroom.outbound.readers import readers
 from postroom.outbound.threads import thread_of_row
 from postroom.outbound.to_customer import suppress
 from postroom.outbound.told import Post, Told
-from postroom.parsers.attachments import read_part
 from postroom.parsers.parsed import Address
 from postroom.store import addressing, outbox
 
@@ -35,21 +37,23 @@ def write(post: Post, told: Told, purpose: str, people: list[Address], more: dic
         return
     message = addressing.message(connection, happened.message_id)
     files = addressing.files(connection, happened.message_id) if message.digest else []
-    raw = addressing.raw_mail(connection, message.digest) if files else b""
+    raw = addressing.raw_mail(connection, message.digest) if message.digest else b""
+    domain = domain_of(post.letters.sender_of(case).address)
+    shown = shown_to_customer(raw, message.text, files, domain) if raw else Shown()
     last = addressing.last_of_customer(connection, case.id)
     agent = next((a for a in told.agents() if a.id == happened.agent_id), None)
     author = (agent.title or agent.name) if agent else ""
     zone = wording.zone_of(post.config, case.queue)
     data = {
         "ticket": wording.private_ticket_data(post.config, case), "agent": {"name": author},
-        "message": wording.message_of_row(message, files, zone),
+        # safe: it was sanitised, and says what the text says
+        "message": {**wording.message_of_row(message, files, zone), "html": Markup(shown.html)},  # noqa: S704
         "quoted": wording.quoted(last, zone), **more,
     }  # fmt: skip
     told.mails += post.letters.reply(
         case, people, author, data, subject=wording.reply_subject(case.subject, case.ref),
         thread=thread_of_row(last, people[0].address if len(people) == 1 else None, post.clock()), about=happened.message_id,
-        files=[File(f.filename, f.content_type, read_part(raw, f.part)) for f in files],
-        purpose=purpose,
+        files=shown.files, purpose=purpose,
     )  # fmt: skip
     to = [person.address for person in people]
     told.note("answer", purpose, "enqueued", f"{what} to {', '.join(to)}", recipients=to)

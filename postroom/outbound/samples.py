@@ -37,7 +37,7 @@ WRONG = [
 SAMPLES: dict[str, Data] = {
     "confirmation": {"desk": DESK, "ticket": TICKET},
     "status": {"desk": DESK, "ticket": TICKET, "resolution": "We changed the fuse."},
-    "reply": {"desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": MESSAGE, "quoted": QUOTED},
+    "reply": {"desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": {**MESSAGE, "html": ""}, "quoted": QUOTED},
     "new_ticket": {**NOTICE},
     "assignment": {**NOTICE, "actor": "bob", "last_answer": ANSWER},
     "customer_reply": {**NOTICE, "is_stranger": True},
@@ -56,7 +56,7 @@ SAMPLES: dict[str, Data] = {
     "escalation": {**NOTICE, "due": WHEN, "is_answered": False, "assigned_to": ""},
     "follow_up": {**NOTICE},
     "solution": {
-        "desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": MESSAGE, "quoted": QUOTED,
+        "desk": DESK, "ticket": PRIVATE, "agent": AGENT, "message": {**MESSAGE, "html": ""}, "quoted": QUOTED,
         "links": {"solved": "mailto:a@example.com?subject=Solved&body=Yes", "not_solved": "mailto:b@example.com?subject=Not&body=No"},
     },
     "solution_review": {"desk": DESK, "ticket": PRIVATE, "message": {**MESSAGE, "text": "We changed the fuse."}, "agent": AGENT},

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from postroom.parsers import headers, mime, tnef, transfer
-from postroom.parsers.bodies import TNEF, Bodies
+from postroom.parsers.bodies import TNEF, Bodies, read_bodies
 from postroom.parsers.parsed import Attachment
 
 FILENAME_LENGTH = 255  # characters
@@ -101,6 +101,11 @@ def read_part(raw: bytes, part: str) -> bytes:
     octets = files[index].octets
     assert isinstance(octets, bytes)
     return octets
+
+
+def body_html(raw: bytes) -> str | None:
+    """The HTML of a mail's body as it was written, not sanitised; None where it has none."""
+    return read_bodies(mime.read_tree(raw)).html
 
 
 def safe_name(name: str) -> str:

@@ -39,6 +39,15 @@ _ATTRIBUTES = {
     "col": {"span", "width"},
     "colgroup": {"span", "width"},
 }
+_WORDS_TAGS = frozenset({
+    "a", "b", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "ins", "kbd", "li",
+    "ol", "p", "pre", "s", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul",
+})  # fmt: skip
+_WORDS_ATTRIBUTES = {
+    "*": {"dir", "lang", "style"}, "a": {"href"}, "img": {"src", "width", "height"}, "ol": {"start", "type"},
+    "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"},
+}  # fmt: skip
+_SHORT_VALUE = re.compile(r"[A-Za-z0-9%-]{1,12}")  # of a size, a direction, a language: nothing that is words
 _STYLES = frozenset({
     "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius",
     "border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "direction", "display", "font-family",
@@ -80,6 +89,38 @@ def sanitise(source: str) -> tuple[str | None, str | None]:
         strip_comments=True,
     )
     return _hold_back(cleaned), None
+
+
+def sanitise_words(source: str) -> str | None:
+    """HTML that holds words, how they are set, links, and pictures of the mail itself; None where it would cost too much.
+
+    Nothing in it can be hidden: no style but a word's own, no attribute that holds words, nothing from elsewhere.
+    """
+    if len(source) > MAX_OCTETS or _too_costly(source) is not None:
+        return None
+    import nh3  # noqa: PLC0415 - only HTML mail pays for it
+
+    return nh3.clean(
+        source,
+        tags=set(_WORDS_TAGS),
+        clean_content_tags=set(_DROPPED_WHOLE),
+        attributes=_WORDS_ATTRIBUTES,
+        attribute_filter=_words_filter,
+        url_schemes={"http", "https", "mailto", "tel", "cid"},
+        link_rel="noopener noreferrer nofollow",
+        filter_style_properties={"font-weight", "font-style", "text-decoration", "text-align"},
+        strip_comments=True,
+    )
+
+
+def _words_filter(tag: str, attribute: str, value: str) -> str | None:
+    if attribute == "style":
+        return value  # nh3 has filtered it, or will
+    if attribute == "src":
+        return value if value[:4].lower() == "cid:" else None
+    if attribute == "href":
+        return value if value[:8].lower().startswith(("http://", "https://", "mailto:", "tel:")) else None
+    return value if _SHORT_VALUE.fullmatch(value) else None
 
 
 def _too_costly(source: str) -> str | None:

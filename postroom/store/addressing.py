@@ -51,7 +51,7 @@ _last_of_agent: Any = (
     .order_by(Message.id.desc()).limit(1)
 )  # fmt: skip
 _files = Prepared(
-    select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part)
+    select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part, Attachment.inline, Attachment.content_id)
     .where(Attachment.message_id == bindparam("message_id")).order_by(Attachment.id)
 )  # fmt: skip
 _participants = Prepared(
