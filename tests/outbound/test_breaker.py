@@ -1,0 +1,124 @@
+"""The breaker of automatic mail opens at the limit for all, closes by itself, and the operator is told once of each."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from peers.outgoing import Address, desk_in, mail
+
+import postroom
+
+SETTINGS = """
+[answers]
+all_hour = 2
+[operator]
+address = "root@example.com"
+"""
+
+
+@pytest.fixture
+def desk(tmp_path):
+    with desk_in(tmp_path, SETTINGS) as made:
+        yield made
+
+
+def write(desk, count):
+    for _ in range(count):
+        number = desk.received
+        sender = (Address("", f"c{number}@d{number}.example"),)
+        desk.receive(mail(message_id=f"m{number}@d{number}.example", from_=sender))
+
+
+def told(desk):
+    return [desk.mail(row)["Subject"] for row in desk.outbox("operator")]
+
+
+def states(desk):
+    return [row.state for row in desk.outbox("confirmation")]
+
+
+def look(desk):
+    with desk.store.write() as connection:
+        return desk.notifier.look_at_breaker(connection)
+
+
+def test_the_operator_is_told_once_that_it_opened_and_once_that_it_stayed_closed(desk):
+    write(desk, 5)
+    assert states(desk) == ["pending"] * 2 + ["suppressed"] * 3
+    assert desk.outbox("confirmation")[-1].reason.startswith("all-hour: the breaker is open")
+    assert ["13:00 UTC" in title for title in told(desk)] == [True]
+    assert not look(desk)
+    desk.clock.advance(hours=1)
+    write(desk, 4)  # the flood goes on: it closed, and opened again
+    assert states(desk)[5:] == ["pending"] * 2 + ["suppressed"] * 2
+    assert len(told(desk)) == 1
+    desk.clock.advance(hours=1)
+    assert not look(desk)
+    desk.clock.advance(hours=1)
+    assert [look(desk), look(desk)] == [True, False]
+    assert "go out again" in told(desk)[1]
+    write(desk, 3)
+    assert len(told(desk)) == 3
+
+
+def test_without_an_operators_address_it_opens_and_closes_all_the_same(tmp_path):
+    with desk_in(tmp_path, "[answers]\nall_hour = 2\n") as desk:
+        write(desk, 3)
+        desk.clock.advance(hours=3)
+        assert not look(desk)
+        write(desk, 1)
+        assert states(desk) == ["pending", "pending", "suppressed", "pending"]
+        assert told(desk) == []
+
+
+TAKER = """
+import json, sys
+from datetime import UTC, datetime
+from postroom.store import counters
+from postroom.store.counters import DAY, HOUR, Limit
+from postroom.store.engine import Store
+store = Store(sys.argv[1])
+now = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
+print("ready", flush=True)
+sys.stdin.readline()
+taken = [0, 0]
+for n in range(100):
+    sender = f"s{n % 10}"
+    limits = (Limit(f"sender-hour:{sender}", HOUR, 15), Limit("domain-hour:d", HOUR, 120), Limit("all-hour", HOUR, 110))
+    with store.write() as connection:
+        reached = counters.take(connection, limits, now)
+    taken[0] += reached is None
+    taken[1] += reached is not None and reached.count == reached.limit.most + 1 and reached.limit.scope == "all-hour"
+print(json.dumps(taken))
+"""
+
+
+def test_two_daemons_on_postgresql_count_as_one(postgresql_url):
+    """Two processes, a transaction a mail: exactly as many are allowed as the narrowest limit says, and one opens the breaker."""
+    from postroom.store.engine import Store
+    from postroom.store.migrate import upgrade
+
+    store = Store(postgresql_url)
+    upgrade(store)
+    store.dispose()
+    command = [sys.executable, "-c", TAKER, postgresql_url]
+    env = {"PYTHONPATH": str(Path(postroom.__file__).parent.parent), "PATH": "/usr/bin:/bin"}
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)
+    ]
+    try:
+        for process in both:
+            assert process.stdout.readline() == "ready\n"
+        for process in both:  # at the same time
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        answers = [process.communicate(timeout=60)[0] for process in both]
+    finally:
+        for process in both:
+            process.kill()
+            process.wait()
+    counted = [json.loads(answer) for answer in answers]
+    assert sum(taken for taken, _ in counted) == 110
+    assert sum(opened for _, opened in counted) == 1
