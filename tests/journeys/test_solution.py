@@ -1,84 +1,23 @@
 """A solution's whole way by mail alone: proposed, reviewed, sent, judged by its links, closed, and rated."""
 
 from contextlib import ExitStack
-from datetime import timedelta
 
 import pytest
-from peers.house import ANN, BOB, CONFIG, TestHouse, answer, mail
-from peers.links import links_of, opened, press
-
-from postroom import config as settings
-from postroom.daemon import house
-from postroom.daemon.schedule import Schedule
-from postroom.store import messages, solutions
-
-CY, DI, EVE = "cy@customer.example", "di@customer.example", "eve@stranger.example"
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-FUSE = "We changed the fuse."
-FROM_BOB = "Bob Agent <bob@example.com>"
-
-
-class SolvingDesk(TestHouse):
-    """A house whose clock is the test's, with short words for the steps of a solution's way."""
-
-    def after(self, since: timedelta) -> None:
-        """Let so much time pass in all, and do what has become due."""
-        self.later = since
-        Schedule(self.house.config, self.store, lambda: house.now() + self.later, self.house.notifier).sweep()
-
-    def ask(self, **options: str) -> int:
-        """Cy's mail opens a ticket; its id."""
-        id_ = self.take(mail(f"Cy <{CY}>", **options)).ticket_id
-        assert id_ is not None
-        return id_
-
-    def propose(self, text: str = FUSE, agent: str = ANN) -> object:
-        """The agent answers his newest notice with a solution."""
-        sender = "Ann Agent <ann@example.com>" if agent == ANN else FROM_BOB
-        return self.take(answer(self.notice(agent), f"#solution\n{text}\n", sender))
-
-    def notice(self, agent: str = ANN):
-        """The newest notice that an agent got of any kind but a review's."""
-        return [m for row, m in self.outbox(recipient=agent, state="pending") if row.purpose != "solution_review"][-1]
-
-    def press(self, link: str, sender: str = f"Cy <{CY}>", more: str = "", **changes: str):
-        raw, address = press(link, sender, more, **changes)
-        return self.take(raw, address)
-
-    def solution(self, id_: int):
-        with self.store.read() as connection:
-            return solutions.latest(connection, self.ticket(id_).id)
-
-    def links(self) -> list[str]:
-        """Solved, and not solved: of the newest solution that Cy got."""
-        return links_of(self.sent("solution", CY))
-
-    def said(self, id_: int, event: str) -> list[dict]:
-        with self.store.read() as connection:
-            return [e.detail for e in messages.events(connection, id_) if e.event == event]
+from peers.house import ANN, BOB, CONFIG, answer
+from peers.links import links_of, opened
+from peers.solving import CY, DAY, DI, FROM_BOB, FUSE, HOUR, link_line, open_solving_desk
 
 
 @pytest.fixture
 def desk_with(tmp_path):
     """Opens a desk whose configuration has these sections; `support` are keys of its queue."""
     with ExitStack() as closing:
-
-        def open_desk(support=None, **changes):
-            queue = {**CONFIG["queue"], "support": {**CONFIG["queue"]["support"], **(support or {})}}
-            config = settings.parse({**CONFIG, "queue": queue, **changes}, tmp_path)
-            return SolvingDesk(closing.enter_context(house.open_house(config)))
-
-        yield open_desk
+        yield lambda support=None, **changes: closing.enter_context(open_solving_desk(tmp_path, support, **changes))
 
 
 @pytest.fixture
 def desk(desk_with):
     return desk_with()
-
-
-def link_line(settled):
-    [line] = [line for line in settled.decision if line["step"] == "link"]
-    return line["rule"], line["outcome"], line["why"]
 
 
 # ---------------------------------------------------------------- the way
