@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -72,7 +73,7 @@ class Schedule:
         """Begin; needs the running event loop."""
         self._scheduler.start()
         self._every(SWEEP_SECONDS, self._wake)
-        self._every(CHECK_SECONDS, self.watch)
+        self._every(CHECK_SECONDS, self.watch, at_once=False)
         if self._notifier is not None:
             self._every(SWEEP_SECONDS, self.sweep)  # at once: much may have become due while nobody looked
         if self._jobs:
@@ -80,7 +81,7 @@ class Schedule:
         if any(getattr(self._config.retention, kind) for kind in self._config.retention.__struct_fields__):
             self._every(PURGE_SECONDS, self.purge)
         if self._store.is_sqlite:
-            self._every(TIDY_SECONDS, self.tidy)
+            self._every(TIDY_SECONDS, self.tidy, at_once=False)
 
     def stop(self) -> None:
         """Start nothing more. A job that runs is short and ends by itself."""
@@ -89,8 +90,8 @@ class Schedule:
         for loop in self._loops:
             loop.cancel()
 
-    def _every(self, seconds: float, job: Callable[[], object]) -> None:
-        self._loops.append(asyncio.ensure_future(_repeat(seconds, job)))
+    def _every(self, seconds: float, job: Callable[[], object], at_once: bool = True) -> None:
+        self._loops.append(asyncio.ensure_future(_repeat(seconds, job, at_once)))
 
     def _wake(self) -> None:
         """Let the library look at the clock."""
@@ -188,12 +189,16 @@ class Schedule:
             cursor.execute("PRAGMA optimize")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.close()
+        except sqlite3.OperationalError as error:  # somebody writes; there is no hurry
+            log.info("deferred", job="tidy", why=str(error))
         finally:
             connection.close()
 
 
-async def _repeat(seconds: float, job: Callable[[], object]) -> None:
-    """Run the job now and every so often, for ever; what one run breaks, the next may do."""
+async def _repeat(seconds: float, job: Callable[[], object], at_once: bool) -> None:
+    """Run the job every so often, for ever; what one run breaks, the next may do."""
+    if not at_once:
+        await asyncio.sleep(seconds)
     while True:
         try:
             await asyncio.to_thread(job)
