@@ -43,7 +43,12 @@ class Dovecot:
 
     password = "secret"  # of every user
 
-    def __init__(self, users: Iterable[str] = ("support", "sales"), certificate: Certificate | None = None) -> None:
+    def __init__(
+        self, users: Iterable[str] = ("support", "sales"), certificate: Certificate | None = None, lmtp: bool = False
+    ) -> None:
+        """`lmtp`: it takes mail, too, by a port (`lmtp_port`) and a socket (`lmtp_socket`)."""
+        self.lmtp = lmtp
+        self.lmtp_port = 0
         self.users = tuple(users)
         self.certificate = certificate
         self.host = "127.0.0.1"
@@ -55,11 +60,14 @@ class Dovecot:
     def __enter__(self) -> Self:
         self._binary = need("dovecot", PACKAGE)
         self._doveadm = need("doveadm", PACKAGE)
+        if self.lmtp:
+            need("lmtp", "dovecot-lmtpd", ["/usr/lib/dovecot", "/usr/libexec/dovecot"])
         self.folder = self._closing.enter_context(private_folder("dovecot"))
         self._closing.callback(self.kill)
         try:
             self.port = free_port()
             self.tls_port = free_port() if self.certificate else 0
+            self.lmtp_port = free_port() if self.lmtp else 0
             self._configure()
             self.start()
         except BaseException:
@@ -82,7 +90,9 @@ class Dovecot:
         )
         self.config = self.folder / "dovecot.conf"
         self.config.write_text(
-            configuration(self._binary, self.folder, self.port, self.tls_port, self._accounts, self.certificate)
+            configuration(
+                self._binary, self.folder, self.port, self.tls_port, self._accounts, self.certificate, self.lmtp_port
+            )
         )
         (self.folder / "users").write_text("".join(f"{user}:{{PLAIN}}{self.password}\n" for user in self.users))
         for name in ("mail", "home"):
@@ -90,6 +100,11 @@ class Dovecot:
                 (self.folder / name / user).mkdir(parents=True)
             if as_root:
                 _give(self.folder / name, self._accounts.mail_user, self._accounts.mail_group)
+
+    @property
+    def lmtp_socket(self) -> Path:
+        """Where it takes mail by LMTP on this machine."""
+        return self.folder / "run" / "lmtp"
 
     def start(self) -> None:
         """Start it, and return when it takes connections."""

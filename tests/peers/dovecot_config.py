@@ -45,8 +45,18 @@ service stats {{
   {no_chroot}
 }}
 """
+LMTP = """
+service lmtp {{
+  inet_listener lmtp {{
+    port = {lmtp_port}
+  }}
+  unix_listener lmtp {{
+    mode = 0600
+  }}
+}}
+"""
 BEFORE_2_4 = """
-protocols = imap
+protocols = imap {lmtp}
 disable_plaintext_auth = no
 mail_location = maildir:{folder}/mail/%u
 passdb {{
@@ -61,6 +71,7 @@ userdb {{
 SINCE_2_4 = """
 protocols {{
   imap = yes
+  {lmtp}
 }}
 auth_allow_cleartext = yes
 mail_driver = maildir
@@ -90,7 +101,13 @@ class Accounts:
 
 
 def configuration(
-    binary: str, folder: Path, port: int, tls_port: int, accounts: Accounts, certificate: Certificate | None
+    binary: str,
+    folder: Path,
+    port: int,
+    tls_port: int,
+    accounts: Accounts,
+    certificate: Certificate | None,
+    lmtp_port: int = 0,
 ) -> str:
     """The text of dovecot.conf for the version that `binary` is."""
     version = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout
@@ -98,7 +115,11 @@ def configuration(
     text = ""
     if since_2_4:
         text += "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
-    text += (EITHER + (SINCE_2_4 if since_2_4 else BEFORE_2_4)).format(
+    local_part = "%{user | username | lower}" if since_2_4 else "%Ln"  # LMTP's recipients have a domain, our users none
+    lmtp = ("lmtp = yes" if since_2_4 else "lmtp") if lmtp_port else ""
+    text += (EITHER + (SINCE_2_4 if since_2_4 else BEFORE_2_4) + (LMTP if lmtp_port else "")).format(
+        lmtp=lmtp,
+        lmtp_port=lmtp_port,
         folder=folder,
         port=port,
         tls_port=tls_port,
@@ -110,6 +131,8 @@ def configuration(
         no_chroot="" if accounts.may_chroot else "chroot =",
         no_limit="restart_request_count = unlimited" if since_2_4 else "service_count = 0",
     )
+    if lmtp_port:
+        text += f"auth_username_format = {local_part}\n"
     if certificate is None:
         return text + "ssl = no\n"
     if since_2_4:
