@@ -63,16 +63,6 @@ def test_tidying_gives_the_write_ahead_log_back(store: Store) -> None:
     assert wal.stat().st_size == 0
 
 
-def test_tidying_waits_for_another_time_where_somebody_writes(store: Store) -> None:
-    other = Store(store.url)
-    with other.write(), capture_logs() as logs:
-        impatient = Store(store.url, busy_seconds=0.1)
-        schedule(impatient).tidy()
-        impatient.dispose()
-    other.dispose()
-    assert "error" not in [line["log_level"] for line in logs]
-
-
 async def test_a_job_that_comes_late_still_runs_and_once(store: Store) -> None:
     """APScheduler's default forgets a job that is a second late."""
     plan = schedule(store)
