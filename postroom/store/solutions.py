@@ -116,7 +116,7 @@ def was_reviewed_before(connection: Connection, ticket_id: int, id_: int) -> boo
     s, d = Solution, Delivery
     query = (
         select(s.id).join(d, d.message_id == s.message_id)
-        .where(s.ticket_id == ticket_id, s.id < id_, d.purpose == "solution_review").limit(1)
+        .where(s.ticket_id == ticket_id, s.id < id_, d.ticket_id == ticket_id, d.purpose == "solution_review").limit(1)
     )  # fmt: skip
     return connection.execute(query).one_or_none() is not None
 

@@ -7,6 +7,9 @@ from peers.house import ANN, BOB, CONFIG, answer
 from peers.links import links_of, opened
 from peers.solving import CY, DAY, DI, FROM_BOB, FUSE, HOUR, link_line, open_solving_desk
 
+from postroom.store.engine import Store
+from postroom.store.migrate import upgrade
+
 
 @pytest.fixture
 def desk_with(tmp_path):
@@ -292,3 +295,58 @@ def test_feedback_is_asked_for_once_and_given_once(asking):
 def test_nobody_is_asked_unless_it_is_switched_on(desk):
     closed(desk)
     assert desk.outbox(purpose="feedback_request") == []
+
+
+# ---------------------------------------------------------------- the clock
+
+
+def test_the_clock_runs_during_a_review_and_stands_still_while_the_customer_is_asked(desk_with):
+    desk = desk_with({"review_solutions": "always", "resolution_hours": 24})
+    id_ = desk.ask()
+    due = desk.ticket(id_).sla_due_at
+    desk.propose()
+    assert desk.ticket(id_).sla_due_at == due is not None
+    desk.take(answer(desk.sent("solution_review", BOB), "#approve\n", FROM_BOB))
+    assert desk.ticket(id_).sla_due_at is None
+    desk.later = 3 * HOUR
+    desk.press(desk.links()[1], more="No.")
+    assert due + 2.9 * HOUR < desk.ticket(id_).sla_due_at < due + 3.1 * HOUR
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_clock_closes_what_is_solved_and_asks_how_it_was_once(kind, desk_with, request):
+    url = "sqlite:///clock.db"
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+        store = Store(url)
+        upgrade(store)
+        store.dispose()
+    desk = desk_with(
+        notify={"feedback_request": True},
+        store={"url": url},
+        tickets={"close_solved_hours": 1, "feedback_after_hours": 2},
+    )
+    ids = []
+    for subject in ("One", "Two"):
+        ids.append(desk.ask(subject=subject))
+        desk.propose()
+        desk.press(desk.links()[0])
+    assert [desk.ticket(id_).status for id_ in ids] == ["resolved"] * 2
+    desk.after(1.5 * HOUR)
+    assert [desk.ticket(id_).status for id_ in ids] == ["closed"] * 2
+    assert desk.outbox(purpose="feedback_request") == []
+    desk.after(4 * HOUR)
+    desk.after(6 * HOUR)
+    assert len(desk.outbox(purpose="feedback_request")) == 2
+    desk.press(links_of(desk.sent("feedback_request", CY))[2], more="Fine.")
+    assert sorted(str(desk.ticket(id_).satisfaction_rating) for id_ in ids) == ["3", "None"]
+
+
+def test_what_was_closed_long_ago_is_not_asked_about_when_that_is_switched_on(desk_with):
+    desk = desk_with()
+    desk.ask()
+    desk.propose()
+    desk.press(desk.links()[0])
+    again = desk_with(notify={"feedback_request": True})
+    again.after(10 * DAY)
+    assert again.outbox(purpose="feedback_request") == []
