@@ -6,6 +6,7 @@ from email.message import EmailMessage
 import pytest
 from peers.house import ANN, open_test_house
 from peers.house import mail as plain_mail
+from peers.replystyles import GMAIL, PROGRAMS
 
 from postroom.parsers.attachments import read_part
 
@@ -13,27 +14,6 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 20
 LOGO = b"\x89PNG\r\n\x1a\n" + b"logo" * 20
 SECRET = "Internal: the customer is a nuisance"
 
-# How mail programs answer our notice: {new} is what the agent wrote, {old} the notice with what it holds.
-GMAIL = (
-    '<div dir="ltr">{new}</div><br><div class="gmail_quote gmail_quote_container"><div dir="ltr" class="gmail_attr">On Tue, 24 Nov 2026 at 12:00, Support '
-    '&lt;<a href="mailto:support@example.com">support@example.com</a>&gt; wrote:<br></div><blockquote class="gmail_quote" style="margin:0px 0px 0px 0.8ex;'
-    'border-left:1px solid rgb(204,204,204);padding-left:1ex">{old}</blockquote></div>'
-)
-OUTLOOK = (
-    '<html xmlns:o="urn:schemas-microsoft-com:office:office"><head><style>p.MsoNormal{{margin:0cm}}</style></head><body lang="EN-GB"><div class="WordSection1">{new}'
-    '<div><div style="border:none;border-top:solid #E1E1E1 1.0pt;padding:3.0pt 0cm 0cm 0cm"><p class="MsoNormal"><b>From:</b> Support &lt;support@example.com&gt;'
-    "<br><b>Sent:</b> Tuesday, 24 November 2026 12:00<br><b>To:</b> Ann<br><b>Subject:</b> [T-1001] Printer</p></div></div>{old}</div></body></html>"
-)
-OUTLOOK_WEB = '<div style="font-family:Calibri">{new}</div><div id="appendonsend"></div><hr><div id="divRplyFwdMsg"><b>From:</b> Support</div>{old}'
-APPLE = (
-    '<html><body style="overflow-wrap: break-word;">{new}<br><div><br><blockquote type="cite"><div>On 24 Nov 2026, at 12:00, Support &lt;support@example.com&gt; '
-    'wrote:</div><br class="Apple-interchange-newline"><div>{old}</div></blockquote></div></body></html>'
-)
-THUNDERBIRD = (
-    '<html><body>{new}<div class="moz-cite-prefix">On 24/11/2026 12:00, Support wrote:<br></div><blockquote type="cite" cite="mid:x@example.com">{old}'
-    "</blockquote></body></html>"
-)
-PROGRAMS = {"gmail": GMAIL, "outlook": OUTLOOK, "outlook-web": OUTLOOK_WEB, "apple": APPLE, "thunderbird": THUNDERBIRD}
 TEXT_QUOTE = "\n\nOn Tue, 24 Nov 2026 at 12:00, Support <support@example.com> wrote:\n> {old}\n"
 
 
