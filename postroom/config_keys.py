@@ -33,6 +33,7 @@ class Smtp(Section, frozen=True, kw_only=True):
     protocol: Literal["smtp", "lmtp"] = "smtp"
     hostname: str = ""  # "" is the machine's own name
     max_size: Size = Size(25 << 20)
+    max_memory: Size = Size(256 << 20)
     tls: Literal["off", "starttls", "required", "implicit"] = "off"
     tls_certificate: str = ""
     tls_key: str = ""

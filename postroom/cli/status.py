@@ -25,7 +25,7 @@ def command(config_path: str | None, as_json: bool) -> None:
     settings = config.load(config_path)
     now = datetime.now(UTC)
     with open_store(settings) as store:
-        state = _state(store, settings.answers.all_hour, now)
+        state = _state(store, settings.answers.all_hour, now) | _around(store, settings)
     state["mailboxes"] = [
         {key: row[key] for key in ("name", "address", "lastSuccessAt", "failingSince", "lastError")}
         | {"comesBy": "imap" if row["imap"] else "smtp"}
@@ -58,12 +58,39 @@ def _state(store: Store, answers_most: int, now: datetime) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _around(store: Store, settings: config.Config) -> dict[str, Any]:
+    """Who works on the store, what is wrong, and how much room there is."""
+    import shutil
+
+    from postroom.store import alarms, overview
+    from postroom.store.engine import DAEMON_NAME
+
+    with store.read() as connection:
+        standing, queues = alarms.standing(connection), overview.queues(connection)
+        names = [] if store.is_sqlite else overview.daemons(connection, DAEMON_NAME)
+    held = store.held_by()
+    if held is not None and held.is_by_daemon:
+        names = [f"{DAEMON_NAME} process {held.process}"]
+    folder = store.path.parent if store.path else None
+    free, floor = shutil.disk_usage(folder).free if folder else None, int(settings.smtp.min_free_disk)
+    return {
+        "daemonRuns": bool(names), "daemons": [name.removeprefix(DAEMON_NAME).strip() for name in names],
+        "alarms": [{"name": one.name, "detail": one.words, "since": output.utc(one.since)} for one in standing],
+        "queues": queues,
+        "disk": {"freeOctets": free, "refusedBelowOctets": floor, "isShort": free is not None and free < floor},
+    }  # fmt: skip
+
+
 def _seconds(moment: datetime | None, now: datetime) -> int | None:
     return None if moment is None else max(int((now - moment).total_seconds()), 0)
 
 
 def _print(state: dict[str, Any]) -> None:
     oldest, oldest_out = state["oldestUnprocessedSeconds"], state["oldestOutgoingSeconds"]
+    runs = ", ".join(state["daemons"]) or "NONE RUNS: nothing comes in, nothing goes out; begin with: postroom run"
+    output.field("Daemon", runs)
+    for alarm in state["alarms"]:
+        output.field("Alarm", f"{alarm['name']} since {alarm['since']}: {alarm['detail']}")
     output.field(
         "Unprocessed", "nothing waits" if oldest is None else f"the oldest mail waits for {output.duration(oldest)}"
     )
@@ -79,6 +106,13 @@ def _print(state: dict[str, Any]) -> None:
         output.field(
             "Breaker",
             f"open: {state['answersThisHour']} answers in this hour are the limit; it closes at {state['breakerClosesAt']}",
+        )
+    for name, statuses in sorted(state["queues"].items()):
+        output.field("Queue", f"{name}: {_counts(statuses)}")
+    if state["disk"]["freeOctets"] is not None:
+        short = f"; mail is refused below {output.size(state['disk']['refusedBelowOctets'])}"
+        output.field(
+            "Free disk", output.size(state["disk"]["freeOctets"]) + (short if state["disk"]["isShort"] else "")
         )
     if state["heldAddresses"]:
         output.field("Held", f"{state['heldAddresses']} addresses: see them with `postroom addresses list`")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from postroom.daemon.keeping import passed
 from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.store import inbound, migrate
-from postroom.store.engine import DAEMON, Store, StoreHeld
+from postroom.store.engine import DAEMON, DAEMON_NAME, Store, StoreHeld
 
 if TYPE_CHECKING:
     from postroom.daemon.checking import Checker
@@ -45,6 +47,7 @@ async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
             if not store.is_sqlite and not migrate.is_current(store):
                 raise ConfigError("store.url: the database has another version's schema; run: postroom migrate")
             house = closing.enter_context(open_house(config))
+            house.store.call_itself(f"{DAEMON_NAME} {socket.gethostname()}:{os.getpid()}")
             house.notifier.read_keys()
             if store.is_sqlite:  # what was claimed, a daemon that is dead had claimed
                 with store.write() as connection:

@@ -25,6 +25,7 @@ class Machine:
     """What only the running daemon knows."""
 
     sessions: int
+    held: int
     ages: dict[str, float]  # seconds since each component's last progress
     hanging: frozenset[str]
 
@@ -66,6 +67,7 @@ class Gauges:
     def _of_machine(self) -> Iterator[Metric]:
         machine = self._machine()
         yield _gauge("smtp_sessions", "SMTP sessions that are open", machine.sessions)
+        yield _gauge("smtp_held_bytes", "Octets of mail that these sessions hold", machine.held)
         yield _gauges("component_silent_seconds", "Seconds since its last progress", "component", machine.ages)
         hangs = {name: float(name in machine.hanging) for name in machine.ages}
         yield _gauges("component_hangs", "Whether it is silent for longer than it may be", "component", hangs)

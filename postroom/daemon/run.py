@@ -184,7 +184,7 @@ class Daemon:
         return as_json(all(facts.values()), **facts)
 
     def _machine(self) -> Machine:
-        return Machine(self._smtp.sessions, self._pulses.ages(), frozenset(self._watchdog.hanging))
+        return Machine(self._smtp.sessions, self._smtp.held, self._pulses.ages(), frozenset(self._watchdog.hanging))
 
     def _wake_courier(self) -> None:
         self._courier.wake()

@@ -18,8 +18,8 @@ from postroom.config import ACTIVATED, Config, split_listen
 from postroom.daemon.intake import Intake
 from postroom.daemon.log import masked
 from postroom.daemon.metrics import Metrics
-from postroom.daemon.smtp_gate import Gate
-from postroom.daemon.smtp_session import SmtpSession
+from postroom.daemon.smtp_gate import Gate, Memory, Share
+from postroom.daemon.smtp_session import TOO_MUCH, SmtpSession
 from postroom.daemon.smtp_wire import count_received, has_bare_line_end
 from postroom.daemon.tls import server_context
 from postroom.desk.mailboxes import Mailboxes, Served
@@ -50,6 +50,7 @@ class SmtpServer:
         self._gate = Gate(config.smtp.connections, config.smtp.connections_per_client)
         self._hostname = config.smtp.hostname or socket.getfqdn()
         self._door = Doorkeeper(config, store, intake)
+        self._memory = Memory(max(int(config.smtp.max_memory), int(config.smtp.max_size)))
         self._servers: dict[str, list[asyncio.Server]] = {}  # by the entry of smtp.listen
         self._sessions: set[SmtpSession] = set()
         self._all_gone = asyncio.Event()
@@ -64,6 +65,11 @@ class SmtpServer:
     def sessions(self) -> int:
         """How many are open."""
         return len(self._sessions)
+
+    @property
+    def held(self) -> int:
+        """The octets of mail that the sessions hold."""
+        return self._memory.held
 
     @property
     def is_disk_short(self) -> bool:
@@ -114,7 +120,8 @@ class SmtpServer:
         return [await loop.create_server(self._session, sock=one) for one in self._activated]
 
     def _session(self) -> SmtpSession:
-        session = SmtpSession(self._door, self._config.smtp, self._hostname, self._gate, self._tls)
+        share = Share(self._memory)
+        session = SmtpSession(self._door, self._config.smtp, self._hostname, self._gate, self._tls, share)
         session.on_gone = lambda: self._gone(session)
         self._sessions.add(session)
         self._all_gone.clear()
@@ -167,6 +174,9 @@ class Doorkeeper:
         if self.is_disk_short(announced):
             log.warning("not accepted", client=client.address, reply=DISK_FULL)
             return DISK_FULL
+        if not client.has_room(announced):
+            log.warning("not accepted", client=client.address, reply=TOO_MUCH)
+            return TOO_MUCH
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 ok"

@@ -1,4 +1,4 @@
-"""Who may connect: so many at once, and so many of them from one client."""
+"""Who may connect: so many at once, so many of them from one client; and how much mail they may have us hold."""
 
 from __future__ import annotations
 
@@ -36,6 +36,43 @@ class Gate:
         self._open[client] -= 1
         if not self._open[client]:
             del self._open[client]
+
+
+class Memory:
+    """The octets of mail that all sessions together hold: what is being sent to us, and what is being committed."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+
+class Share:
+    """One session's part of it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._mine = 0
+        self.was_refused = False
+
+    def has_room(self, octets: int) -> bool:
+        """Whether so many more could be held now."""
+        return self._memory.held + octets <= self._memory.most
+
+    def hold(self, octets: int) -> bool:
+        """Hold so many more, or none of them; and give all back where that cannot be."""
+        if not self.has_room(octets):
+            self.free()
+            self.was_refused = True
+            return False
+        self._memory.held += octets
+        self._mine += octets
+        return True
+
+    def free(self) -> None:
+        """Hold nothing any more."""
+        self._memory.held -= self._mine
+        self._mine = 0
+        self.was_refused = False
 
 
 def _client(address: str) -> str:

@@ -16,10 +16,11 @@ from aiosmtpd.smtp import Envelope, Session
 from postroom.config import Smtp
 from postroom.daemon.failpoint import failpoint
 from postroom.daemon.smtp_connection import SmtpConnection
-from postroom.daemon.smtp_gate import Gate
+from postroom.daemon.smtp_gate import Gate, Share
 from postroom.daemon.smtp_wire import HungUp, LineTooLong, has_bare_line_end
 
 BEFORE_TLS = {"NOOP", "EHLO", "LHLO", "STARTTLS", "QUIT"}  # RFC 3207 §4
+TOO_MUCH = "452 4.3.1 too much mail at once, try again later"
 MAX_ADDRESS = 320  # octets: 64, @, 255 (RFC 5321 §4.5.3.1)
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are what is not UTF-8
 
@@ -60,8 +61,11 @@ class Door(Protocol):
 class SmtpSession(SmtpConnection):
     """What is said, from the greeting to the end."""
 
-    def __init__(self, door: Door, config: Smtp, hostname: str, gate: Gate, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, door: Door, config: Smtp, hostname: str, gate: Gate, tls: ssl.SSLContext | None, share: Share
+    ) -> None:
         super().__init__(door, config, hostname, gate, tls)
+        self._share = share
         self._door = door
         self._errors = 0
 
@@ -118,6 +122,10 @@ class SmtpSession(SmtpConnection):
         if not self._is_over:
             self._writer.write("".join(f"{line}\r\n" for line in lines).encode())
             await self._writer.drain()
+
+    def has_room(self, octets: int) -> bool:
+        """Whether a mail of that size could be held now."""
+        return self._share.has_room(octets)
 
     async def handle_exception(self, error: Exception) -> str:
         log.error("session failed", client=self.address, exc_info=error)
@@ -182,10 +190,17 @@ class SmtpSession(SmtpConnection):
         await self._send("354 end data with <CR><LF>.<CR><LF>")
         self._is_receiving = True
         try:
-            raw = await self._wire.content(self._config.max_size)
+            raw = await self._wire.content(self._config.max_size, self._share.hold)
+            self._is_receiving = False
+            if self._share.was_refused:
+                self.envelope = Envelope()
+                log.warning("not accepted", client=self.address, reply=TOO_MUCH)
+                await self.push(TOO_MUCH)
+            else:
+                await self._take(raw)
         finally:
             self._is_receiving = False
-        await self._take(raw)
+            self._share.free()
 
     async def _take(self, raw: bytes | None) -> None:
         """Have the message taken: no clock runs against the client, and nobody interrupts, until that is done."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 
 MAX_LINE = 2048  # octets of a command with its CRLF; 512 and what extensions add (RFC 5321 §4.5.3.1.4)
 MAX_WAITING = 128 << 10  # octets that are kept unread before the client is made to wait
 END_OF_CONTENT = b"\r\n.\r\n"
 HEADER_SCANNED = 256 << 10  # octets
-STUFFED = 4 / 3  # a dot-stuffed content is at most this much longer: CRLF, dot, dot for each CRLF, dot
 
 RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+
+
+Hold = Callable[[int], bool]
 
 
 class HungUp(Exception):
@@ -81,29 +84,35 @@ class Wire:
             raise LineTooLong
         return line
 
-    async def content(self, limit: int) -> bytes | None:
+    async def content(self, limit: int, hold: Hold = lambda octets: True) -> bytes | None:
         """A content up to its CRLF.CRLF, dots unstuffed (RFC 5321 §4.5.2); None for one of more than `limit` octets.
 
-        What is too long is read to its end and thrown away on the way. Raises HungUp.
+        It is unstuffed piece by piece as it comes, so that a large one holds nobody up at its end. `hold` is asked before
+        so many octets more are kept (or, below 0, given back). What is too long, or may not be kept, is read to its end and thrown away on the way.
+        Raises HungUp.
         """
-        content = bytearray(b"\r\n")  # it begins at the beginning of a line
-        searched, too_long = 0, False
+        content = bytearray()
+        undecided = b"\r\n"  # what may be the beginning of an end; a content begins at the beginning of a line
+        is_kept = True
         while True:
-            content += self._buffer
+            data = undecided + self._buffer
             self._buffer.clear()
-            if (at := content.find(END_OF_CONTENT, max(0, searched - len(END_OF_CONTENT)))) >= 0:
-                break
-            if len(content) > limit * STUFFED + MAX_LINE:
-                too_long = True
-                del content[: -len(END_OF_CONTENT)]
-            searched = len(content)
+            at = data.find(END_OF_CONTENT)
+            split = at + 2 if at >= 0 else len(data) - _beginning_of_end(data)
+            piece = data[:split].replace(b"\r\n.", b"\r\n")
+            fits = len(content) + len(piece) - 2 <= limit
+            if is_kept and fits and hold(len(piece)):
+                content += piece
+            elif is_kept:
+                is_kept = False
+                if not fits:
+                    hold(-len(content))
+                content.clear()
+            if at >= 0:
+                self._buffer += data[at + len(END_OF_CONTENT) :]  # what was pipelined behind it
+                return bytes(memoryview(content)[2:]) if is_kept else None
+            undecided = bytes(data[split:])
             await self._more()
-        self._buffer += content[at + len(END_OF_CONTENT) :]  # what was pipelined behind it
-        if too_long:
-            return None
-        del content[at + 2 :]
-        raw = bytes(content).replace(b"\r\n.", b"\r\n")[2:]
-        return raw if len(raw) <= limit else None
 
     async def _more(self) -> None:
         """Wait for something new."""
@@ -121,6 +130,11 @@ class Wire:
     def _wake(self) -> None:
         if self._news and not self._news.done():
             self._news.set_result(None)
+
+
+def _beginning_of_end(data: bytes) -> int:
+    """How many octets at the end of `data` may be the beginning of CRLF.CRLF."""
+    return next((n for n in range(len(END_OF_CONTENT) - 1, 0, -1) if data.endswith(END_OF_CONTENT[:n])), 0)
 
 
 def has_bare_line_end(data: bytes) -> bool:

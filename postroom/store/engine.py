@@ -26,6 +26,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
 
+DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to PostgreSQL
 DAEMON = "daemon"  # who holds a store for good
 HOLDER_MAX = 100  # octets that the lock file's words take
 BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
@@ -91,6 +92,40 @@ class Store:
         """Close every connection."""
         self.engine.dispose()
 
+    def call_itself(self, name: str) -> None:
+        """On PostgreSQL: the name of this process's connections, as others see them, from the next one on."""
+        if not self.is_sqlite:
+            self.engine.dispose()
+            event.listen(
+                self.engine, "do_connect", lambda _d, _r, _args, params: params.update(application_name=name[:63])
+            )
+
+    def held_by(self) -> StoreHeld | None:
+        """Who holds an SQLite store by `daemon_lock()`; None where nobody does, and on PostgreSQL."""
+        try:
+            lock = os.open(f"{self.path}.lock", os.O_RDONLY | os.O_CLOEXEC) if self.path else None
+        except OSError:
+            return None
+        if lock is None or self.path is None:
+            return None
+        try:
+            process, who = _holder(os.pread(lock, HOLDER_MAX, 0))
+            if not process.isdigit():  # nobody, or one who is about to say so
+                return None
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return StoreHeld(self.path, process, who)
+        else:
+            return None  # it died, and its words stayed
+        finally:
+            os.close(lock)
+
+    def _held(self, lock: int) -> StoreHeld:
+        """Who has it. The words of one who is dead say nothing: somebody only looks (`held_by`), or has just taken it."""
+        process, who = _holder(os.pread(lock, HOLDER_MAX, 0))
+        assert self.path is not None
+        return StoreHeld(self.path, process, who) if _is_alive(process) else StoreHeld(self.path, "?", "command")
+
     @contextmanager
     def daemon_lock(self, who: str = "command") -> Iterator[None]:
         """Hold an SQLite store for one daemon, or for a command that works as one; `who` says which.
@@ -105,7 +140,7 @@ class Store:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise StoreHeld(self.path, *_holder(os.pread(lock, HOLDER_MAX, 0))) from None
+                raise self._held(lock) from None
             os.truncate(lock, 0)
             os.write(lock, f"{os.getpid()} {who}".encode())
             yield
@@ -124,6 +159,16 @@ class StoreHeld(ConfigError):
         )
         self.process, self.who = process, who
         self.is_by_daemon = who == DAEMON
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _holder(written: bytes) -> tuple[str, str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from peers.commandline import CONFIG, Desk
 from peers.processes import free_port
 
-from postroom.store import imap, migrate
+from postroom.store import alarms, imap, migrate
 from postroom.store.engine import Store
 
 
@@ -79,6 +80,24 @@ def test_status_says_how_things_stand(desk):
     assert status["outboxDepth"] == status["outbox"]["pending"] > 0
     assert [m["name"] for m in status["mailboxes"]] == ["support", "sales"]
     assert "3 processed" in desk("status").out
+
+
+def test_status_says_whether_a_daemon_runs_and_what_is_wrong(desk):
+    store = Store(f"sqlite:///{desk.folder}/var/postroom.db")
+    [status] = desk("status", "--json").objects
+    assert (status["daemonRuns"], status["daemons"], status["alarms"]) == (False, [], [])
+    assert status["queues"] == {"support": {"new": 1}, "sales": {"new": 1}}
+    assert status["disk"]["freeOctets"] > 0
+    assert "NONE RUNS" in desk("status").out
+    with store.write() as connection:
+        alarms.follow(connection, {"disk": "1 MiB is free"}, datetime.now(UTC), timedelta(minutes=10))
+    with store.daemon_lock("daemon"):
+        [status] = desk.program("status", "--json").objects
+        assert (status["daemonRuns"], status["daemons"]) == (True, [f"process {os.getpid()}"])
+        assert status["alarms"][0]["name"] == "disk"
+    with store.daemon_lock("ingest"):
+        assert desk.program("status", "--json").objects[0]["daemonRuns"] is False
+    store.dispose()
 
 
 def test_migrate_brings_the_schema_and_says_so_once(bare_desk):

@@ -286,6 +286,8 @@ def test_two_daemons_share_one_postgresql(start_daemon: Start, postgresql_url: s
     deliver(two)
     assert "is_new=yes" in one.wait_for_log("accepted")
     assert "is_new=no" in two.wait_for_log("accepted")
+    pids = {daemon.rpartition(":")[2] for daemon in one.json("status")[0]["daemons"]}
+    assert pids == {str(one.pid), str(two.pid)}
 
 
 def test_a_postgresql_that_hangs_is_a_451_in_time_and_recovers(

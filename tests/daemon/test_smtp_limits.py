@@ -278,3 +278,22 @@ def flood(client: Client) -> None:
 def welcomed(door: Door) -> bool:
     with door.client(greet=False) as client:
         return client.reply().startswith("220 ")
+
+
+def test_what_all_sessions_hold_is_bounded_and_given_back(tmp_path: Path) -> None:
+    half = b"x" * 78 + b"\r\n"
+    with Door(tmp_path, max_size=100_000, max_memory=100_000) as door, door.client() as one, door.client() as two:
+        one.begin()
+        two.begin()
+        one.send(half * 1000)  # 80,000 octets that do not end
+        wait_until(lambda: door.server.held >= 79_000, "the first client's mail is held")
+        two.send(half * 500 + b".\r\n")
+        assert two.reply() == "452 4.3.1 too much mail at once, try again later"
+        assert two.say("MAIL FROM:<a@example.org> SIZE=50000").startswith("452 4.3.1 ")
+        one.send(half * 1000 + b".\r\n")  # now it is over max_size
+        assert one.reply().startswith("552 ")
+        assert door.server.held == 0
+        two.begin()
+        two.send(half * 500 + b".\r\n")
+        assert two.reply().startswith("250 ")
+        wait_until(lambda: door.server.held == 0, "it is given back")
