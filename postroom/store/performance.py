@@ -63,19 +63,17 @@ def moves(connection: Connection, begin: datetime, end: datetime) -> Sequence[Ro
 
 def backlog(connection: Connection, end: datetime) -> list[tuple[str, str | None, int]]:
     """How many tickets were neither resolved nor closed at that moment: queue, agent, count."""
-    first = (
-        select(func.min(Event.id).label("id"))
-        .where(_status_event, Event.at >= end)
-        .group_by(Event.ticket_id)
-        .subquery()
-    )
-    later = select(Event.ticket_id, _from.label("was")).join(first, first.c.id == Event.id).subquery()
+    # "+ 0": grouped by the bare column, SQLite would rather walk every event in the order of tickets
+    first = select(func.min(Event.id).label("id")).where(_status_event, Event.at >= end)
+    firsts = first.group_by(Event.ticket_id + 0).subquery()
+    later = select(Event.ticket_id, _from.label("was")).join(firsts, firsts.c.id == Event.id).subquery()
     was_open, is_open = later.c.was.not_in(DONE), Ticket.status.not_in(DONE)
     turned = case((and_(was_open, ~is_open), 1), (and_(~was_open, is_open), -1), else_=0)
-    now = _by_owner(func.count()).where(_is_open(), Ticket.created_at < end, *_counted())
+    now = _by_owner(func.count()).where(_is_open(), *_counted())
+    younger = _by_owner(-func.count()).where(_is_open(), Ticket.created_at >= end, *_counted())
     back = _by_owner(func.sum(turned)).join(later, later.c.ticket_id == Ticket.id)
     counts: dict[tuple[str, str | None], int] = {}
-    for query in (now, back.where(Ticket.created_at < end, *_counted())):
+    for query in (now, younger, back.where(Ticket.created_at < end, *_counted())):
         for queue, agent, count in connection.execute(query):
             counts[queue, agent] = counts.get((queue, agent), 0) + int(count or 0)
     return [(queue, agent, count) for (queue, agent), count in counts.items()]
