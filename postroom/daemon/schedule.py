@@ -129,11 +129,6 @@ class Schedule:
             oldest = inbound.oldest_pending(connection)
         if oldest and self._clock() - oldest > OLDEST_PENDING:
             log.warning("mail waits unprocessed", since=oldest.isoformat(timespec="seconds"))
-        if self._notifier is not None:
-            with self._store.write() as connection:
-                told = self._notifier.look_at_breaker(connection)
-            if told:
-                self._on_enqueued()
         if self._store.path:
             free = shutil.disk_usage(self._store.path.parent).free
             if free < DISK_WARNING * self._config.smtp.min_free_disk:

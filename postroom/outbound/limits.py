@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+import structlog
 from sqlalchemy import Connection
 
 from postroom.config import Answers
@@ -12,15 +13,14 @@ from postroom.outbound import policy
 from postroom.outbound.policy import BREAKER, Refusal
 from postroom.store import counters
 
+log = structlog.get_logger("outbound")
+
 
 class Limits:
     """Counts automatic mail; safe to share between threads."""
 
-    def __init__(
-        self, answers: Answers, clock: Callable[[], datetime], on_open: Callable[[Connection, datetime], None]
-    ) -> None:
-        """`on_open` is called, in the transaction, when the limit for all is passed, with the hour's beginning."""
-        self._answers, self._clock, self._on_open = answers, clock, on_open
+    def __init__(self, answers: Answers, clock: Callable[[], datetime]) -> None:
+        self._answers, self._clock = answers, clock
         self._purged: datetime | None = None
 
     def take(self, connection: Connection, recipient: str) -> Refusal | None:
@@ -34,5 +34,5 @@ class Limits:
         if reached is None:
             return None
         if reached.limit.scope == BREAKER and reached.count == reached.limit.most + 1:
-            self._on_open(connection, hour)
+            log.error("breaker opened", answers=reached.limit.most, until=str(hour + counters.HOUR))
         return policy.over(reached.limit)

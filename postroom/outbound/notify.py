@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from postroom.config import Config
 from postroom.desk.happened import Happened, What
 from postroom.desk.mailboxes import Mailboxes
-from postroom.outbound import answering, breaker, bulletins, holding, solving, to_agents, to_customer, to_operator
+from postroom.outbound import answering, bulletins, holding, solving, to_agents, to_customer, to_operator
 from postroom.outbound.letters import Letters
 from postroom.outbound.limits import Limits
 from postroom.outbound.templates import Templates
@@ -63,15 +63,8 @@ class Notifier:
         """`random` makes nonces and delivery keys: in service a `SystemRandom`."""
         self._signer = signer
         letters = Letters(config, signer, templates, clock, random)
-        limits = Limits(config.answers, clock, self._breaker_opened)
+        limits = Limits(config.answers, clock)
         self._post = Post(config, letters, Mailboxes(config), limits, clock)
-
-    def _breaker_opened(self, connection: Connection, hour: datetime) -> None:
-        breaker.opened(self._post, connection, self._post.config.answers.all_hour, hour)
-
-    def look_at_breaker(self, connection: Connection) -> bool:
-        """Tell the operator that the breaker has stayed closed, where he knows that it was open; whether he was told."""
-        return breaker.look(self._post, connection, self._post.clock())
 
     def read_keys(self) -> None:
         """Read the keys that sign what goes out now, not at the first mail. Raises ConfigError."""

@@ -13,7 +13,6 @@ from functools import cache
 
 from sqlalchemy import Connection, bindparam, delete, select, text, update
 
-from postroom.store.engine import insert_new
 from postroom.store.prepared import Prepared
 from postroom.store.tables import Counter, Utc
 
@@ -62,19 +61,6 @@ def count(connection: Connection, scope: str, window: timedelta, now: datetime) 
     """How often it was counted in the window that `now` is in."""
     query = select(Counter.count).where(Counter.scope == scope, Counter.window == window_of(now, window))
     return connection.execute(query).scalar_one_or_none() or 0
-
-
-def move(connection: Connection, scope: str, window: datetime) -> bool:
-    """Let a scope that has one row stand in that window; whether it had a row before."""
-    had = connection.execute(delete(Counter).where(Counter.scope == scope)).rowcount
-    connection.execute(insert_new(connection, Counter), {"scope": scope, "window": window, "count": 1})
-    return bool(had)
-
-
-def drop(connection: Connection, scope: str, until: datetime) -> bool:
-    """Forget a scope whose window is not after `until`; whether there was one."""
-    gone = delete(Counter).where(Counter.scope == scope, Counter.window <= until)
-    return bool(connection.execute(gone).rowcount)
 
 
 def purge(connection: Connection, now: datetime) -> int:
