@@ -198,7 +198,8 @@ class _Receiving:
             )  # fmt: skip
             report = settle_report(settling, self.email, tags)
             self.settled.decision += report.decision
-            placed = keep_report(self.connection, self.reception.desk, incoming, report.ticket_id or match.ticket)
+            ticket = None if report.is_erased else report.ticket_id or match.ticket
+            placed = keep_report(self.connection, self.reception.desk, incoming, ticket)
         else:
             placed = place(self.connection, self.reception.desk, incoming, match)
         self.settled.decision += placed.lines

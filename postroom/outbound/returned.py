@@ -39,6 +39,7 @@ class Report:
 
     ticket_id: int | None
     decision: list[dict[str, Any]] = field(default_factory=list)
+    is_erased: bool = False  # the mail that it is about was erased: its words belong on no ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def settle_report(settling: Settling, email: ParsedEmail, tags: Sequence[str]) -
     if not deliveries:
         return Report(None, [_line("no-delivery", "nothing", "it is about none of our deliveries that we can tell")])
     delivery = deliveries[0]
+    if "@" not in delivery.recipient:  # a report that comes late must not bring back what was forgotten
+        return Report(None, [_line(MESSAGE_ID, "nothing", "the mail that it is about was erased")], True)
     ticket_id = _ticket_now(connection, delivery.ticket_id)
     if len(deliveries) > 1:
         why = f"{len(deliveries)} people got that mail, and each of them could have written this"

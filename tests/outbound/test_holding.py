@@ -6,16 +6,17 @@ import pytest
 import time_machine
 from peers.house import ANN, SUPPORT, answer, mail, open_test_house
 from peers.outgoing import NOON
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from postroom.desk.happened import Happened, What
 from postroom.desk.merging import join
 from postroom.parsers.email import parse
-from postroom.store import correspondents, outbox, tickets
+from postroom.store import correspondents, erasure, outbox, tickets
 from postroom.store.tables import Delivery, Event
 
 CY = "cy@customer.example"
 ROWS = iter(range(1, 10_000))
+MOST_STATEMENTS = 25  # that one bounce may run
 
 
 @pytest.fixture
@@ -79,9 +80,9 @@ def is_held(house, address=CY):
     return row is not None and (row.held_at is not None or row.complained_at is not None)
 
 
-def events(house, event):
+def events(house, kind):
     with house.store.read() as connection:
-        return [e.detail for e in connection.execute(select(Event.detail).where(Event.event == event))]
+        return [e.detail for e in connection.execute(select(Event.detail).where(Event.event == kind))]
 
 
 def state(house, row):
@@ -364,3 +365,29 @@ def test_what_a_person_sends_to_a_bounce_address_is_not_lost(house):
     row = write(house)
     taken = house.take(mail(to=row.envelope_sender, subject="I answered the wrong address"), row.envelope_sender, CY)
     assert taken.outcome in ("opened", "added")
+
+
+def test_a_late_report_brings_nothing_back_to_a_ticket_that_was_erased(house):
+    row = write(house)
+    with house.store.write() as connection:
+        erasure.erase_tickets(connection, [row.ticket_id], NOON)
+    settled = come_back(house, bounce(row), row)
+    assert (settled.outcome, settled.ticket_id, is_held(house)) == ("settled", None, False)
+    assert "undelivered" not in house.events(row.ticket_id)
+    assert [message.text for message in house.conversation(row.ticket_id)] == [""]
+
+
+def test_ten_thousand_bounces_cost_what_one_costs_each(house, clock):
+    """The statements that a bounce runs are as many for the hundredth as for the tenth, and none is in a loop."""
+    costs, counted = [], []
+    event.listen(house.store.engine, "before_cursor_execute", lambda *arguments: counted.append(arguments[2]))
+    write(house)
+    clock.shift(timedelta(days=4))
+    for _ in range(60):
+        row = write(house, sender=f"c{next(ROWS)}@d{next(ROWS)}.example")
+        counted.clear()
+        come_back(house, bounce(row, "5.0.0"), row)
+        costs.append(len(counted))
+        clock.shift(timedelta(minutes=5))
+    assert costs[10] == costs[-1]
+    assert max(costs) <= MOST_STATEMENTS
