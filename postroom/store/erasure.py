@@ -130,6 +130,7 @@ def erase_messages(connection: Connection, ids: Sequence[int], now: datetime) ->
     connection.execute(delete(Attachment).where(Attachment.message_id.in_(ids)))
     connection.execute(update(Message).where(Message.id.in_(ids)).values(
         email_message_id=None, references=[], author_address=ERASED, author_name="", subject="", text="",
+        thread_index=None, thread_topic=None,
     ))  # fmt: skip
 
 

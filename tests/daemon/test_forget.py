@@ -82,7 +82,8 @@ def plant(rooms):
         mail(Message_ID="<cy1@customer.example>", Cc=EVE, subject="Shared", text="Mine own words, said by Cy.\n")
     )
     rooms.take(mail(f"{NAME} <{EVE}>", subject="Re: Shared", text="All of flurbology is a zyxwombat to me.\n",
-                    In_Reply_To="<cy1@customer.example>", Message_ID=f"<2.{EVE}>"))  # fmt: skip
+                    In_Reply_To="<cy1@customer.example>", Message_ID=f"<2.{EVE}>",
+                    Thread_Topic="a zyxwombat", Thread_Index="Aa" * 20))  # fmt: skip
     quoting = with_file(
         "plan.txt", "a plan of Cy's\n", "Cy Customer <cy@customer.example>", "Re: Shared",
         "I agree.\n\n> All of flurbology is a zyxwombat to me.", In_Reply_To="<cy1@customer.example>", Cc=EVE,
