@@ -26,7 +26,7 @@ MOVES = {
     "merged": "{} was merged into {}", "unmerged": "it was taken out of {} again, back to {}",
     "split": "it was split off {} and opened {}",
 }  # fmt: skip
-GOOD, BAD = ("held", "enqueued"), ("refused", "suppressed", "failed")
+GOOD, BAD = ("held", "enqueued"), ("refused", "suppressed", "failed", "not counted")
 OUTCOMES = {
     "refused": "it points to a ticket, but its author has no right to use that", "suppressed": "nothing is sent",
     "enqueued": "written to the outbox", "nothing": "there is nothing to do",

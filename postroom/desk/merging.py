@@ -79,7 +79,7 @@ def unmerge(connection: Connection, source: Row[Any], actor: str, now: datetime)
         )
     messages.move_back(connection, moved, source.id)
     thread_index.move_back(connection, target.id, source.id, undo["participants"])
-    solutions.give(connection, undo["solutions"], source.id)
+    solutions.give(connection, undo.get("solutions", []), source.id)
     _reopen(connection, source, target, undo, now)
     why = f"unmerged by {actor}"
     tickets.unlink(connection, source.id, target.id, DUPLICATE_OF)

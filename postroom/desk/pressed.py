@@ -23,6 +23,7 @@ from postroom.threading.tokens import ReplyToken, Says
 SPENT = "spent-link"  # flags a message that says again what was said, or too late
 RULES = {Says.SOLVED: "solved", Says.NOT_SOLVED: "not-solved"}
 RATED = "feedback"
+UNCOUNTED = "not counted"  # the outcome of what a link says, where it does not count
 PAST = {
     solutions.SOLVED: "it was said before that this is solved", solutions.REFUSED: "it was said before that this is not solved",
     solutions.WITHDRAWN: "that solution was withdrawn since",
@@ -43,7 +44,7 @@ def press(connection: Connection, desk: Desk, incoming: Incoming, ticket: Row[An
     """Let what the link says count on `ticket`, if it may; else say why not."""
     token, others = incoming.links[0], incoming.links[1:]
     if why := _not_his(connection, incoming, token, ticket, len(others)):
-        return Verdict(None, _line(token, "refused", why))
+        return Verdict(None, _line(token, UNCOUNTED, why))
     does = _rate if _says(token).rating is not None else _judge
     placed, why = does(connection, desk, incoming, token, ticket)
     if placed is not None:
@@ -51,13 +52,13 @@ def press(connection: Connection, desk: Desk, incoming: Incoming, ticket: Row[An
     if not incoming.own_words and _says(token) is not Says.NOT_SOLVED:
         happened = tickets.add_said(connection, desk, ticket, incoming, SPENT, "internal")
         words = f"kept on {ticket.ref}, and nothing else: {why}"
-        return Verdict(Placed("added", SPENT, words, ticket.id, happened), _line(token, "refused", why))
-    return Verdict(None, _line(token, "refused", why))
+        return Verdict(Placed("added", SPENT, words, ticket.id, happened), _line(token, UNCOUNTED, why))
+    return Verdict(None, _line(token, UNCOUNTED, why))
 
 
 def ignored(token: ReplyToken, why: str) -> Line:
     """The line of a decision where nobody was asked what the link says."""
-    return _line(token, "refused", why)
+    return _line(token, UNCOUNTED, why)
 
 
 def _not_his(

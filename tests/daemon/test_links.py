@@ -16,7 +16,7 @@ from postroom.store import tickets
 from postroom.store.engine import Store
 from postroom.store.migrate import upgrade
 
-REFUSED = "refused"
+REFUSED = "not counted"
 
 
 @pytest.fixture

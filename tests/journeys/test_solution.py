@@ -121,7 +121,7 @@ def test_another_solution_takes_the_place_of_the_first(desk):
     old, _ = desk.links()
     desk.propose("We changed the printer.")
     settled = desk.press(old)
-    assert link_line(settled) == ("solved", "refused", "that solution was withdrawn since")
+    assert link_line(settled) == ("solved", "not counted", "that solution was withdrawn since")
     assert (desk.ticket(id_).status, desk.solution(id_).state) == ("resolved", "proposed")
     desk.press(desk.links()[0])
     assert desk.ticket(id_).status == "closed"
@@ -280,7 +280,7 @@ def test_feedback_is_asked_for_once_and_given_once(asking):
     links = links_of(asking.sent("feedback_request", CY))
     asking.press(links[4])
     settled = asking.press(links[0])
-    assert link_line(settled) == ("feedback", "refused", "feedback was given before")
+    assert link_line(settled) == ("feedback", "not counted", "feedback was given before")
     assert (asking.ticket(id_).satisfaction_rating, asking.ticket(id_).satisfaction_notes) == (5, None)
     assert asking.ticket(id_).status == "closed"
     asking.take(answer(asking.sent("solution", CY), "It burns again.\n", f"Cy <{CY}>"))
