@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, case, func, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, text, update
 
 from postroom.store import leases, rates, thread_index, tickets
 from postroom.store.engine import insert, insert_new
@@ -247,12 +247,6 @@ def recover(connection: Connection, now: datetime, alone: bool) -> tuple[int, in
     return len(freed) - len(failed), len(failed)
 
 
-def next_due(connection: Connection) -> datetime | None:
-    """When the next retry is due; None where nothing waits for its time."""
-    query = select(func.min(Delivery.next_attempt_at)).where(Delivery.state == "retry")
-    return connection.execute(query).scalar_one_or_none()
-
-
 def fail_delivered(
     connection: Connection, delivery: Any, reason: str, now: datetime, ticket_id: int | None, by: str
 ) -> bool:
@@ -345,9 +339,11 @@ def raw(connection: Connection, id_: int) -> bytes | None:
 
 def retry(connection: Connection, id_: int) -> bool:
     """Send a failed, cancelled or waiting delivery now, because a person says so; False where it cannot be."""
+    put_off = and_(Delivery.state == "pending", Delivery.next_attempt_at.is_not(None))
+    can_be = or_(Delivery.state.in_(("failed", "cancelled", "retry")), put_off)
     result = connection.execute(
         update(Delivery)
-        .where(Delivery.id == id_, Delivery.state.in_(("failed", "cancelled", "retry")), Delivery.digest.is_not(None))
+        .where(Delivery.id == id_, can_be, Delivery.digest.is_not(None))
         .values(state="pending", attempts=0, reason=None, reported_by=None, next_attempt_at=None, in_doubt_at=None)
     )
     return bool(result.rowcount)

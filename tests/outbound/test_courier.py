@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 import structlog
+from peers.courier import Running, settings, until
 from peers.outgoing import desk_in, mail
 from peers.smarthost import CUT, STALL, TAKE_AND_CUT
 
@@ -23,11 +24,6 @@ log = structlog.get_logger()
 def desk(tmp_path, smarthost):
     with desk_in(tmp_path, settings(smarthost)) as made:
         yield made
-
-
-def settings(smarthost, **more):
-    lines = "\n".join(f"{key} = {value!r}" for key, value in more.items())
-    return f"[outgoing]\ncourier = 'smtp'\n[outgoing.smtp]\nhost = '127.0.0.1'\nport = {smarthost.port}\n{lines}"
 
 
 def courier_of(desk, **options):
@@ -239,27 +235,6 @@ async def test_a_notice_that_cannot_be_written_keeps_no_outcome_from_being_writt
 
 
 # -- the loop
-
-
-class Running:
-    """A courier that runs while the block does."""
-
-    def __init__(self, courier):
-        self.courier, self.stop = courier, asyncio.Event()
-
-    async def __aenter__(self):
-        self.task = asyncio.create_task(self.courier.run(self.stop))
-        return self
-
-    async def __aexit__(self, *_):
-        self.stop.set()
-        await asyncio.wait_for(self.task, 30)
-
-
-async def until(condition, seconds=20):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_it_sends_what_is_enqueued_while_it_runs(desk, smarthost):

@@ -7,7 +7,7 @@ from peers.courier import courier_of, put, settings, state
 from peers.outgoing import desk_in
 from peers.smarthost import OFFERS, STALL, Smarthost
 
-from postroom.errors import TemporaryFailure
+from postroom.errors import ConfigError, TemporaryFailure
 from postroom.outbound.smtp_auth import Password, Token, passwords
 from postroom.outbound.smtp_wire import Wire, WireLost
 
@@ -295,3 +295,13 @@ async def test_lmtp_hands_mail_to_a_socket_of_this_machine(tmp_path):
     ):
         assert (await send(desk)).state == "sent"
         assert store.commands["LHLO"] == 1
+
+
+# -- the configuration
+
+
+def test_a_ca_file_that_is_not_there_is_a_mistake_in_the_configuration(tmp_path, smarthost):
+    said = r"outgoing\.smtp\.ca_file: .*gone\.pem: No such file"
+    text = settings(smarthost, security="starttls", ca_file="gone.pem")
+    with desk_in(tmp_path, text) as desk, pytest.raises(ConfigError, match=said):
+        courier_of(desk)

@@ -156,8 +156,7 @@ def test_a_retry_waits_for_its_time(store):
     put(store, delivery(1))
     later = NOW + timedelta(minutes=5)
     settle(store, Outcome(claim(store)[0].id, "retry", "450 busy", later))
-    with store.read() as connection:
-        assert outbox.next_due(connection) == later
+    assert rows(store)[1].next_attempt_at == later
     assert claim(store) == []
     assert claim(store, now=later)[0].attempts == 2
 
@@ -255,3 +254,14 @@ def test_it_says_how_much_waits_and_since_when(store):
         assert [row.key for row in outbox.find(connection, state="pending")] == [3, 2]
         assert outbox.raw(connection, outbox.by_key(connection, 2).id) == b"mail 2"
         assert len(outbox.by_message_id(connection, "3@example.com")) == 1
+
+
+def test_a_person_can_send_at_once_what_was_put_off(store):
+    put(store, delivery(1))
+    (claimed,) = claim(store)
+    settle(store, Outcome(claimed.id, "pending", "waits", NOW + timedelta(hours=1)))
+    assert claim(store) == []
+    with store.write() as connection:
+        assert outbox.retry(connection, claimed.id)
+        assert not outbox.retry(connection, claimed.id)
+    assert [c.key for c in claim(store)] == [1]
