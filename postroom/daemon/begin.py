@@ -46,6 +46,7 @@ async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
         try:
             if not store.is_sqlite and not migrate.is_current(store):
                 raise ConfigError("store.url: the database has another version's schema; run: postroom migrate")
+            store.refuse_if_damaged()
             house = closing.enter_context(open_house(config))
             house.store.call_itself(f"{DAEMON_NAME} {socket.gethostname()}:{os.getpid()}")
             house.notifier.read_keys()

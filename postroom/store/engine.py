@@ -10,6 +10,7 @@ sees all that was decided before. Two replies that arrive at once, in two daemon
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -30,7 +31,10 @@ DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to Postgre
 DAEMON = "daemon"  # who holds a store for good
 HOLDER_MAX = 100  # octets that the lock file's words take
 BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
-UNUSABLE = ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_READONLY")  # waiting mends none of them
+DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+UNUSABLE = (*DAMAGED, "SQLITE_READONLY")  # waiting mends none of them
+RESCUE = "; keep the file: postroom rescue gets its mail out"
+QUICK_CHECK_MAX = 64 << 20  # octets that are looked through at each start, at about 0.2 s
 WAL_AUTOCHECKPOINT = 4000  # pages of 4 KiB
 ALONE = 0x706F7374726F6F6D  # "postroom": the advisory lock of those who write alone, one in a database
 ALONE_IDLE_MAX = "60s"  # a daemon that hangs or is cut off, lock in hand, loses it with its transaction
@@ -87,6 +91,18 @@ class Store:
         """A transaction that only reads: one consistent picture."""
         with _classified(), self.engine.connect() as connection, connection.begin():
             yield connection
+
+    def refuse_if_damaged(self) -> None:
+        """ConfigError where SQLite finds the file damaged: at once, not with the mail that comes upon it at night.
+
+        A file of over QUICK_CHECK_MAX is not looked through: its start would take too long.
+        """
+        if self.path is None or self.path.stat().st_size > QUICK_CHECK_MAX:
+            return
+        with self.read() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        if found != "ok":
+            raise ConfigError(f"store.url: the database is damaged: {_first_line(found)}{RESCUE}")
 
     def dispose(self) -> None:
         """Close every connection."""
@@ -233,7 +249,12 @@ def _make_private(path: Path) -> None:
     """Mail is nobody else's business: the folder and the file are their owner's alone."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # never opened here: closing it would let go of every lock that SQLite holds on it in this process (fcntl(2)), and
+        # the next command to end would take the write-ahead log away from under the daemon
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise ConfigError(f"store.url: cannot open {path}: {os.strerror(errno.EACCES)}") from None
     except OSError as error:
         raise ConfigError(f"store.url: cannot open {path}: {error.strerror}") from error
 
@@ -266,8 +287,9 @@ def _classified() -> Iterator[None]:
     except IntegrityError:
         raise
     except DatabaseError as error:
-        if getattr(error.orig, "sqlite_errorname", "") in UNUSABLE:
-            raise ConfigError(f"store.url: the database cannot be used: {_first_line(error.orig)}") from error
+        if (name := getattr(error.orig, "sqlite_errorname", "")) in UNUSABLE:
+            remedy = RESCUE if name in DAMAGED else ""
+            raise ConfigError(f"store.url: the database cannot be used: {_first_line(error.orig)}{remedy}") from error
         raise TemporaryFailure(f"database: {_first_line(error.orig)}") from error
 
 
