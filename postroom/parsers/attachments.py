@@ -104,8 +104,11 @@ def read_part(raw: bytes, part: str) -> bytes:
 
 
 def body_html(raw: bytes) -> str | None:
-    """The HTML of a mail's body as it was written, not sanitised; None where it has none."""
-    return read_bodies(mime.read_tree(raw)).html
+    """The HTML of a mail's body as it was written, not sanitised; None where it has none, or none that can be read."""
+    try:
+        return read_bodies(mime.read_tree(raw)).html
+    except Exception:  # as in `email.parse`: reading degrades, it does not fail
+        return None
 
 
 def safe_name(name: str) -> str:

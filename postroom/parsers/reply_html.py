@@ -38,9 +38,15 @@ def read_html_reply(html: str) -> Reply | None:
     return read_lines(lines, known)
 
 
-def new_html(html: str) -> str:
-    """The raw HTML without the ranges that mail programs mark as quote, history or signature; not sanitised, nor whole."""
-    return "".join(fragment for part, fragment in _pieces(html, find_marks(html)) if part is None)
+def new_html(html: str) -> str | None:
+    """The raw HTML without the ranges that mail programs mark as quote, history or signature; not sanitised, nor whole.
+
+    None where it cannot be read.
+    """
+    try:
+        return "".join(fragment for part, fragment in _pieces(html, find_marks(html)) if part is None)
+    except Exception:  # as in `email.parse`: reading degrades, it does not fail
+        return None
 
 
 def _pieces(html: str, marks: list[Mark]) -> list[tuple[Part | None, str]]:

@@ -2,12 +2,16 @@
 
 import re
 from email.message import EmailMessage
+from html import unescape
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from peers.house import ANN, open_test_house
 from peers.house import mail as plain_mail
 from peers.replystyles import GMAIL, PROGRAMS
 
+from postroom.outbound.agents_html import shown_to_customer
 from postroom.parsers.attachments import read_part
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture" * 20
@@ -216,3 +220,23 @@ def test_the_answer_is_read_back_by_our_own_parser_with_its_picture(desk):
     assert f'src="cid:{picture.content_id}"' in mail.html
     _, raw = sent_to_customer(desk)
     assert read_part(raw, picture.part) == PNG
+
+
+FRAGMENTS = st.sampled_from(
+    ["<div>", "</div>", "<b>", "</b>", "<br>", "<p title='x", "'>", "<img src=cid:a@x>", "<blockquote type=cite>", "</blockquote>", "Hello ", "Cy", "#tag x",
+     "&lt;", "&#0;", "<!--", "-->", "<table><tr><td>", "</table>", "1. ", "<li>", "<svg>", "<style>", "cid:a@x", "<div class=gmail_quote>", "<", ">", "\0"]
+)  # fmt: skip
+
+
+@given(
+    st.lists(FRAGMENTS, max_size=30).map("".join) | st.text(max_size=100),
+    st.sampled_from(["Hello Cy", "Hello", "1. Cy", ""]),
+)
+def test_whatever_his_html_is_it_says_the_text_or_nothing(html, text):
+    head = "MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+    shown = shown_to_customer(head.encode() + html.encode("utf-8", "replace"), text, [], "example.com")
+    if shown.html:
+        said = unescape(re.sub(r"<(b|/b|img)\b[^<>]*>", "", shown.html))
+        said = re.sub(r"<[^<>]*>", " ", said)
+        assert re.findall(r"[^\W_]+", re.sub(r"^\s*1\.", "", said)) == re.findall(r"[^\W_]+", text.removeprefix("1."))
+    assert shown.files == ()
