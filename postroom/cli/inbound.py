@@ -131,7 +131,8 @@ def explain(config_path: str | None, id_: int, as_json: bool) -> None:
             {"at": output.utc(m.at), "event": m.event, "from": m.from_ref, "to": m.to_ref, "actor": m.actor, "why": m.why}
             for m in moves
         ]  # fmt: skip
-        output.print_json({**inbound_json.as_object(row, refs), "decision": row.decision or [], "moves": steps})
+        shown = {**inbound_json.as_object(row, refs), "decision": row.decision or [], "moves": steps}
+        output.print_json(output.without_tokens(shown))
         return
     ticket = f", {refs[row.ticket_id]}" if row.ticket_id in refs else ""
     ticket += f", now on {moves[-1].to_ref}" if moves else ""
@@ -141,7 +142,7 @@ def explain(config_path: str | None, id_: int, as_json: bool) -> None:
     if not row.decision:
         click.echo("nothing was decided about it yet")
     step = ""
-    for line in row.decision or []:
+    for line in output.without_tokens(row.decision or []):
         if line.get("step") != step:
             step = str(line.get("step"))
             output.heading(STEPS.get(step, step))

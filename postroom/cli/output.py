@@ -16,6 +16,7 @@ import click
 
 # C0 and C1 (but not newline and tab), and what changes the direction of text (UAX #9)
 UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+TOKEN = re.compile(r"\+[a-z2-7]{36,64}@", re.IGNORECASE)
 WIDE = 100_000  # columns of a table that goes into a file or a pipe: nothing is cut there
 LONG = 26  # columns of a terminal, for an address
 NOTHING = "–"
@@ -107,6 +108,17 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Clean text on one line."""
     return " ".join(clean(text).split())
+
+
+def without_tokens(value: Any) -> Any:
+    """The same, with every signed token behind a `+` hidden: whoever reads one over a shoulder could write into its ticket."""
+    if isinstance(value, str):
+        return TOKEN.sub("+*@", value)
+    if isinstance(value, dict):
+        return {key: without_tokens(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_tokens(item) for item in value]
+    return value
 
 
 def utc(moment: datetime | None) -> str | None:
