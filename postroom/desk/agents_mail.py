@@ -6,6 +6,7 @@ one: for the customer whose mail he forwards, else for himself.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -21,6 +22,9 @@ from postroom.store import tickets as stored
 from postroom.threading.match import Match
 
 ONLY_COMMANDS, REFUSED, EMPTY = "commands", "refused-command", "empty"  # flags of internal notes
+REPEATED = "repeated"  # another: the same words again and again, as an unmarked responder writes them
+SAME_WORDS = 2  # times that an agent's very words go out on one ticket ...
+SAME_WITHIN = timedelta(hours=1)  # ... within this; two responders would answer each other for ever
 
 
 def answer(
@@ -51,6 +55,10 @@ def answer(
     elif not obeyed.text and not has_files:
         happened = tickets.add_note(connection, desk, ticket, incoming, EMPTY, "")
         rule, why = "agent-empty", f"an agent's answer on {ticket.ref} without a word: nothing is sent to the customer"
+    elif not count and not has_files and _repeats(connection, ticket, incoming, obeyed.text):
+        happened = tickets.add_note(connection, desk, ticket, incoming, REPEATED, obeyed.text)
+        rule = "agent-repeated"
+        why = f"the same words again, after {SAME_WORDS} times in an hour, on {ticket.ref}, as responders write: nothing is sent to the customer"
     elif obeyed.is_note:
         happened = tickets.add_note(connection, desk, ticket, incoming, None, obeyed.text)
         rule, why = "agent-note", f"an agent's internal note on {ticket.ref}{ordered}"
@@ -60,6 +68,12 @@ def answer(
     if obeyed.solution is not None:
         happened = solution.say(connection, obeyed.solution, obeyed.in_review, happened)
     return Placed("added", rule, why, ticket.id, happened, obeyed.happened, obeyed.lines)
+
+
+def _repeats(connection: Connection, ticket: Row[Any], incoming: Incoming, text: str) -> bool:
+    """Whether these words of his went out on this ticket as often as they may."""
+    author, since = incoming.author.address, incoming.now - SAME_WITHIN
+    return messages.count_same(connection, ticket.id, author, text, since, SAME_WORDS) >= SAME_WORDS
 
 
 def open_by_agent(connection: Connection, desk: Desk, incoming: Incoming, match: Match) -> Placed:

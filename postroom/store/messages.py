@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
@@ -53,6 +54,16 @@ def by_content_key(connection: Connection, keys: Iterable[str]) -> dict[str, Row
 def free_content_key(connection: Connection, key: str) -> None:
     """Let a mail that came before be taken anew: for a transaction that is taken back."""
     connection.execute(update(Message).where(Message.content_key == key).values(content_key=None))
+
+
+def count_same(
+    connection: Connection, ticket_id: int, author: str, text: str, since: datetime, most: int
+) -> int:  # fmt: skip
+    """How many public messages of an agent on a ticket have that text, since then; `most` is enough."""
+    m = Message
+    same = (m.ticket_id == ticket_id, m.author_type == "agent", m.author_address == author, m.visibility == "public")
+    query = select(m.id).where(*same, m.created_at >= since, m.text == text).limit(most)
+    return len(connection.execute(query).all())
 
 
 def get(connection: Connection, id_: int) -> Row[Any] | None:

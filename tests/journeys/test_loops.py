@@ -101,6 +101,18 @@ def person(mail):
     yield Mail(mail.recipient, ONE, text(mail.recipient, ONE, f"A question {next(NUMBERS)}", "How are you?"))
 
 
+def unmarked_agent(mail):
+    """An agent's responder without a mark, to the signed address of a notice: whatever it writes is the agent's word."""
+    to = reply_to(mail)
+    yield Mail(mail.recipient, to, text(mail.recipient, to, f"Re: {subject(mail)}", "I am away until Monday."))
+
+
+def chatty_customer(mail):
+    """A customer's responder without a mark, in the thread."""
+    to = reply_to(mail)
+    yield Mail(mail.recipient, to, text(mail.recipient, to, f"Re: {subject(mail)}", f"Thank you! {next(NUMBERS)}"))
+
+
 ROBOTS = {
     "oof.example": out_of_office, "unmarked.example": unmarked_out_of_office, "old.example": answers_the_envelope,
     "gone.example": bounce, "list.example": mailing_list, "forward.example": forwarder,
@@ -146,3 +158,27 @@ def test_no_machine_gets_more_than_two_automatic_mails_in_days(smarthost, start_
     assert pairs["one.example", "gone.example"] == 2  # it was held twice
     assert pairs["one.example", "two.example"] + pairs["two.example", "one.example"] <= 2
     assert {row["state"] for row in one.json("inbound", "list")} <= {"processed", "duplicate"}
+
+
+@pytest.mark.xdist_group("loops")
+def test_an_agents_responder_and_a_customers_that_both_look_like_people_stop_each_other(
+    smarthost, start_daemon, tmp_path
+):
+    """Neither bears a mark, and each answers each mail: the agent's same words go out twice in an hour, and no more."""
+    world = World(smarthost, tmp_path)
+    one = world.desk("one.example", start_daemon)
+    world.robot("agents.example", unmarked_agent)
+    world.robot("chatty.example", chatty_customer)
+    world.write(Mail("me@chatty.example", ONE, text("me@chatty.example", ONE, "Hello", "Hello!")))
+    for _ in range(2 * DAYS):
+        world.rest()
+        world.pass_hours(12)
+    world.rest()
+    answers = [
+        mail
+        for mail in world.sent
+        if mail.recipient == "me@chatty.example" and not read(mail.content)["Auto-Submitted"]
+    ]
+    assert len(answers) == 2
+    assert automatic(world)["one.example", "chatty.example"] == 1
+    assert any("as responders write" in row["reason"] for row in one.json("inbound", "list"))
