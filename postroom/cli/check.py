@@ -202,6 +202,8 @@ def _certificate(settings: config.Config) -> str:
 
 def _port(listen: str) -> str:
     """Free, or held by Postroom itself; anything else is in the way."""
+    if listen == config.ACTIVATED:
+        return "what systemd opens (postroom.socket)"
     host, port = config.split_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -69,6 +69,12 @@ def test_what_does_not_work_is_named_with_its_key(tmp_path, monkeypatch, more, w
     assert [line for line in desk("check").out.splitlines() if line.startswith("failed") and what in line]
 
 
+def test_a_socket_that_systemd_opens_is_well(tmp_path):
+    desk = Desk(tmp_path, CONFIG.replace("listen = []", 'listen = ["systemd"]'))
+    ran = desk("check", "--json")
+    assert (ran.status, findings(ran)["smtp.listen systemd"][0]) == (0, True), ran.out
+
+
 def test_status_says_how_things_stand(desk):
     store = Store(f"sqlite:///{desk.folder}/var/postroom.db")
     at = datetime(2026, 11, 23, 12, tzinfo=UTC)
