@@ -110,9 +110,12 @@ class Struck:
 class Killer:
     """Counts the calls of one process, and kills it at the k-th; with k = 0 it only counts."""
 
-    def __init__(self, pid: int, listener: int, k: int) -> None:
-        """`listener`: the descriptor's number in that process, which must be waiting until `start()`."""
-        self.pid, self.k = pid, k
+    def __init__(self, pid: int, listener: int, k: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """`listener`: the descriptor's number in that process, which must be waiting until `start()`.
+
+        `number`: the signal that it gets at its k-th call.
+        """
+        self.pid, self.k, self.signal = pid, k, number
         self.counts: Counter[str] = Counter()
         self.struck: Struck | None = None
         self._names = {number: name for name, number in calls().items()}
@@ -161,8 +164,9 @@ class Killer:
             self.counts[name] += 1
             if self.count == self.k:
                 self.struck = Struck(name, self.k, thread)
-                os.kill(self.pid, signal.SIGKILL)
-                return
+                os.kill(self.pid, self.signal)
+                if self.signal == signal.SIGKILL:
+                    return
         fcntl.ioctl(self._listener, SEND, bytearray(ANSWER.pack(id_, 0, 0, CONTINUE)))
 
     def _is_own(self, thread: int) -> bool:

@@ -210,14 +210,19 @@ class Stage:
     def _answer(self, n: int) -> bytes:
         return answer(self._notice, f"Answer {n}.\n", Message_ID=f"<answer-{n}@example.com>")
 
-    def strike(self, play: Play, k: int = 0, failpoint: str = "") -> tuple[Struck | None, Killer | None]:
+    def strike(
+        self, play: Play, k: int = 0, failpoint: str = "", number: signal.Signals = signal.SIGKILL
+    ) -> tuple[Struck | None, Killer | None]:
         """Run the daemon until it is killed at its k-th call, or at a failpoint; or to the end of the work and its own end."""
         env = {"IMAP_PASSWORD": self._dovecot.password}
         killer: list[Killer] = []
         if failpoint:
             env["POSTROOM_FAILPOINT"] = failpoint
         pid = self._start(
-            play.folder, play.log, env, None if failpoint else lambda p, number: killer.append(_started(p, number, k))
+            play.folder,
+            play.log,
+            env,
+            None if failpoint else lambda p, listener: killer.append(_started(Killer(p, listener, k, number))),
         )
         try:
             self._send(play)
@@ -296,8 +301,7 @@ class Stage:
         return self._are_answered(play) and ledger.is_settled(play)
 
 
-def _started(pid: int, listener: int, k: int) -> Killer:
-    killer = Killer(pid, listener, k)
+def _started(killer: Killer) -> Killer:
     killer.start()
     return killer
 

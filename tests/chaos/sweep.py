@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import signal
 import sys
 import time
 from collections import Counter
@@ -50,15 +51,17 @@ class Point:
     log: str = ""  # where there are faults
 
 
-def strike(stage: Stage, k: int, failpoint: str = "") -> Point | None:
-    """One point; None where the daemon outlived it."""
+def strike(stage: Stage, k: int, failpoint: str = "", number: signal.Signals = signal.SIGKILL) -> Point | None:
+    """One point; None where the daemon outlived it. One that was only told to stop has to end well by itself."""
     began = time.monotonic()
     with stage.play() as play:
         before = len(stage.smarthost.messages)
         found: list[str] = []
         struck = None
         try:
-            struck, _ = stage.strike(play, k, failpoint)
+            struck, _ = stage.strike(play, k, failpoint, number)
+            if number == signal.SIGTERM and stage.last_status != 0:
+                found.append(f"stuck: told to stop, it ended with {stage.last_status}")
             stage.recover(play)
         except TimeoutError as error:
             found.append(f"stuck: {error}")

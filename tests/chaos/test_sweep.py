@@ -1,6 +1,7 @@
 """The short form of the kill sweep (`make chaos` is the long one), and the syncs that stand before every acknowledgement."""
 
 import re
+import signal
 import smtplib
 
 import pytest
@@ -47,6 +48,13 @@ def test_wherever_the_daemon_is_killed_nothing_is_lost_doubled_or_stuck(database
         points += failpoints(stage, PLACES[database])
     assert None not in points
     assert [(point.at, point.k, point.faults, point.log) for point in points if point.faults] == []
+
+
+def test_whenever_it_is_told_to_stop_it_ends_well_and_nothing_is_lost():
+    with Stage("sqlite") as stage:
+        points = [strike(stage, k, number=signal.SIGTERM) for k in (2, 90, 150, 300, 450, 600)]
+    assert [(point.at, point.k, point.faults, point.log) for point in points if point and point.faults] == []
+    assert len([point for point in points if point]) >= 4  # the last may come after its end
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

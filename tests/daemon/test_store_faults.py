@@ -11,6 +11,9 @@ import pytest
 from peers.house import mail
 from peers.processes import PeerMissing, need, wait_until
 
+from postroom.store.engine import Store
+from postroom.store.migrate import upgrade
+
 CONFIG = """
 [smtp]
 listen = ["127.0.0.1:{port}"]
@@ -20,6 +23,15 @@ workers = 1
 [mailbox.support]
 address = "support@example.com"
 queue = "support"
+"""
+IMAP = """
+[mailbox.support.imap]
+host = "127.0.0.1"
+port = {port}
+security = "none"
+user = "support"
+password_env = "IMAP_PASSWORD"
+poll_seconds = 1
 """
 DISK = 2 << 20  # octets
 PAGE = 4096
@@ -137,3 +149,30 @@ def test_a_damaged_database_is_refused_in_one_line_and_its_mail_can_be_got_out(s
     assert ran.exit == 0, ran.err
     found = {path.read_bytes() for path in (daemon.folder / "out" / "received").glob("*.eml")}
     assert found == set(raws.values())
+
+
+def test_while_postgresql_is_gone_mail_waits_where_it_is_and_comes_when_it_is_back(
+    start_daemon, postgresql, postgresql_url, dovecot
+):
+    store = Store(postgresql_url)
+    upgrade(store)
+    store.dispose()
+    config = CONFIG + IMAP.format(port=dovecot.port) + f'[store]\nurl = "{postgresql_url}"\n'
+    daemon = start_daemon(config, env={"IMAP_PASSWORD": dovecot.password})
+    raw = mail(Message_ID="<smtp@customer.example>")
+    postgresql.stop()
+    try:
+        assert attempt(daemon, raw) == 451
+        dovecot.append("support", mail("i@customer.example", Message_ID="<imap@customer.example>"))
+        daemon.wait_for_log("mailbox fails")
+        assert [m.flags for m in dovecot.messages("support")] == [frozenset()]
+        assert daemon.exit_status is None
+    finally:
+        postgresql.start()
+    wait_until(lambda: attempt(daemon, raw) == 250, "the mail is taken")
+    wait_until(lambda: all("\\Seen" in m.flags for m in dovecot.messages("support")), "the other one is flagged")
+    ids = "SELECT email_message_id FROM ticket ORDER BY 1"
+    name = postgresql_url.rpartition("/")[2]
+    wait_until(lambda: len(postgresql.query(ids, name)) == 2, "both are tickets")
+    assert postgresql.query(ids, name) == [("imap@customer.example",), ("smtp@customer.example",)]
+    assert daemon.stop() == 0
