@@ -94,6 +94,13 @@ def _check_reports(config: Config) -> None:
     for name, queue in config.queue.items():
         if queue.digest_at:
             clock_time(queue.digest_at, f"queue.{name}.digest_at")
+    for notice in config.notify.to.__struct_fields__:
+        for number, who in enumerate(getattr(config.notify.to, notice)):
+            path = f"notify.to.{notice}[{number}]"
+            if "@" in who:
+                check_address(who, path)
+            elif who not in ("assigned", "queue") and who not in config.agent:
+                raise ConfigError(f'{path}: {who!r} is neither "assigned" nor "queue", no agent\'s NAME and no address')
     if config.operator.address:
         check_address(config.operator.address, "operator.address")
     reports = config.reports

@@ -67,6 +67,7 @@ class Agent(Section, frozen=True, kw_only=True):
     """`[agent.NAME]`: one who answers."""
 
     address: str
+    language: str = ""  # "" is templates.language
     name: str = ""  # "" is the table's name
 
 
@@ -176,6 +177,18 @@ class Tickets(Section, frozen=True, kw_only=True):
     link_days: float = 30
 
 
+class NotifyTo(Section, frozen=True, kw_only=True):
+    """`[notify.to]`: who gets which notice: assigned, queue, an agent's name, an address."""
+
+    new_ticket: tuple[str, ...] = ("assigned",)
+    customer_reply: tuple[str, ...] = ("assigned",)
+    undeliverable: tuple[str, ...] = ("assigned",)
+    held: tuple[str, ...] = ("assigned",)
+    unproven_agent: tuple[str, ...] = ("assigned",)
+    escalation: tuple[str, ...] = ("assigned", "queue")
+    follow_up: tuple[str, ...] = ("assigned",)
+
+
 class Notify(Section, frozen=True, kw_only=True):
     """`[notify]`: which mails Postroom sends by itself."""
 
@@ -195,6 +208,11 @@ class Notify(Section, frozen=True, kw_only=True):
     solution_refused: bool = True
     feedback_request: bool = False
     feedback_given: bool = True
+    note: bool = True
+    unproven_agent: bool = True
+    own_actions: bool = False
+    attach_max: Size = Size(5 << 20)
+    to: NotifyTo = NotifyTo()
 
 
 class Operator(Section, frozen=True, kw_only=True):

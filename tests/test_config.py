@@ -380,7 +380,12 @@ def test_the_example_with_every_line_on_shows_every_key_with_its_default() -> No
     assert rule["then"].keys() == keys_of(Then)
     shown = dict(flatten(data))
     wanted = {(section,): kind for section, kind in config.SECTIONS.items()}
-    wanted |= {("outgoing", "smtp"): SmartHost, ("queue", "support"): config.Queue, ("agent", "ann"): config.Agent}
+    wanted |= {
+        ("notify", "to"): type(Config().notify.to),
+        ("outgoing", "smtp"): SmartHost,
+        ("queue", "support"): config.Queue,
+        ("agent", "ann"): config.Agent,
+    }
     wanted |= {("mailbox", "support"): config.Mailbox, ("mailbox", "support", "imap"): Imap}
     wanted |= {("status", "on_hold"): config.Status, ("dkim", "main"): config.Dkim}
     expected: dict[tuple[str, ...], Any] = {}

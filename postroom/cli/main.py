@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "addresses": ("postroom.cli.addresses", "To whom nothing goes by itself any more, and why."),
     "mailboxes": ("postroom.cli.mailboxes", "Where mail comes in."),
     "dkim": ("postroom.cli.dkim", "The keys that sign what goes out, and the DNS records to publish."),
+    "templates": ("postroom.cli.templates", "The words of what we send: list, show, check, preview, translate."),
     "rules": ("postroom.cli.rules", "The rules that route mail, and what a mail would meet."),
     "keys": ("postroom.cli.keys", "What signs our reply addresses: make, rotate."),
     "report": ("postroom.cli.report", "How the desk did in a month."),

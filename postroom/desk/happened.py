@@ -17,7 +17,7 @@ class What(StrEnum):
     OPENED = "opened"  # a customer's mail opened a ticket
     CUSTOMER_REPLIED = "customer-replied"  # a customer's mail was added to a ticket
     AGENT_REPLIED = "agent-replied"  # an agent answered the customer
-    NOTED = "noted"  # an agent wrote an internal note: told to nobody yet
+    NOTED = "noted"  # an internal note: told to the agents whom it names, or, where it claims an agent, to the ticket's
     STATUS = "status"  # an agent changed the status
     ASSIGNED = "assigned"  # the ticket was given to an agent
     HANDED_IN = "handed-in"  # an agent forwarded a customer's mail, which opened a ticket
@@ -67,6 +67,7 @@ class Happened:
     new_status: str | None = None
     wrong: tuple[Wrong, ...] = ()  # for REFUSED
     words: str = ""  # for SOLUTION_SENT_BACK: why
+    why: str = ""  # for NOTED: why a mail that claims an agent is no more than that
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def _agent(connection: Connection, desk: Desk, incoming: Incoming, match: Match,
     author, token = incoming.author, match.token
     if author.standing is Standing.AGENT and author.agent and token is not None and token.agent == author.agent.id:
         return agents_mail.answer(connection, desk, incoming, ticket, token.is_internal)
-    happened = tickets.add_note(connection, desk, ticket, incoming, "unproven-agent")
+    happened = replace(tickets.add_note(connection, desk, ticket, incoming, "unproven-agent"), why=author.why)
     return Placed(
         "added", "unproven-agent", f"kept on {ticket.ref} as an internal note: {author.why}", ticket.id, happened
     )

@@ -20,6 +20,7 @@ from postroom.desk import workflow
 from postroom.desk.author import Agent, Author, Standing
 from postroom.desk.happened import NEWCOMER, Happened, Origin, What
 from postroom.desk.mailboxes import Mailboxes
+from postroom.parsers.content_language import language_of
 from postroom.parsers.parsed import Address, Attachment, Kind, ParsedEmail
 from postroom.parsers.subjects import normalise_subject
 from postroom.store import messages, thread_index, tickets
@@ -160,7 +161,7 @@ def _new_ticket(
         "contact_name": words.name or None, "contact_email": words.address or None, "requester": words.address,
         "email_message_id": incoming.message_id, "email_thread_id": thread_id(incoming.email, words.message_id or incoming.message_id),
         "mailbox": incoming.origin.mailbox, "queue": desk.config.mailbox[incoming.origin.mailbox].queue,
-        "status": workflow.NEW, "assigned_to": assigned_to, "created_at": created, "updated_at": created,
+        "language": language_of(incoming.email), "status": workflow.NEW, "assigned_to": assigned_to, "created_at": created, "updated_at": created,
         # history is due no more: its clock stands still until somebody writes on it, and begins there
         "clock_stopped_at": created if incoming.archive else None,
     }, desk.random)  # fmt: skip

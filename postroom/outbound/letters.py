@@ -85,7 +85,7 @@ class Letters:
         `subject`: instead of the template's. `why`: REPLIED or GENERATED. `about`: the message's row.
         """
         sender, now = self.sender_of(case), self._clock()
-        words = self._templates.render(purpose, {"desk": _desk(sender), **data})
+        words = self._templates.render(purpose, {"desk": _desk(sender), **data}, self.language_of(case))
         reply_to = addresses.reply_address(self._signer, sender.address, case.key, Role.CUSTOMER, now + self._expire)
         return self._freeze(case.id, purpose, about, sender, Mail(
             sender=Address(sender.name, sender.address), to=(Address("", case.requester),),
@@ -97,28 +97,46 @@ class Letters:
 
     def to_agents(
         self, case: Any, agents: Sequence[Any], purpose: str, data: dict[str, Any], about: int | None,
-        is_internal: bool = False,
+        is_internal: bool = False, files: Sequence[File] = (), answers: str | None = None,
     ) -> list[NewDelivery]:  # fmt: skip
         """A notice to each agent; all notices about a ticket are one thread.
 
-        An answer speaks to the customer, unless it is one to a notice that `is_internal`.
+        An agent's answer speaks to the customer, unless it is one to a notice that `is_internal`. One without an id is no agent,
+        only an address: what comes from there speaks for nobody. `answers`: the Message-ID of a mail of the agent's own that
+        it is about.
         """
-        if not agents:
-            return []
         sender, now = self.sender_of(case), self._clock()
-        words = self._templates.render(purpose, {"desk": _desk(sender), **data})
-        content = content_of(words.text, words.html)
         root = addresses.message_id(self._signer, sender.address, case.key, addresses.THREAD_ROOT)
+        contents: dict[tuple[str, bool], tuple[str, bytes]] = {}
         notices = []
         for agent in agents:
-            make = addresses.review_address if is_internal else addresses.agent_address
-            reply_to = make(self._signer, sender.address, case.key, now + self._expire, agent.id)
+            is_agent = agent.id is not None
+            settings = self._config.agent.get(agent.name)
+            language = self._templates.choose(settings.language if settings else None)
+            if (language, is_agent) not in contents:
+                told = {"desk": _desk(sender), "may_answer": is_agent, **data}
+                words = self._templates.render(purpose, told, language)
+                contents[language, is_agent] = words.subject, content_of(words.text, words.html, files)
+            subject, content = contents[language, is_agent]
+            reply_to = sender.address
+            if is_agent:
+                make = addresses.review_address if is_internal else addresses.agent_address
+                reply_to = make(self._signer, sender.address, case.key, now + self._expire, agent.id)
             notices.append(self._freeze(case.id, purpose, about, sender, Mail(
                 sender=Address(sender.name, sender.address), to=(Address(agent.title or agent.name, agent.address),),
-                reply_to=Address(sender.name, reply_to), subject=words.subject, content=content, in_reply_to=root,
-                references=(root,), marks=_marks(GENERATED, sender), date=now, message_id=self._message_id(sender, case),
+                reply_to=Address(sender.name, reply_to), subject=subject, content=content, in_reply_to=answers or root,
+                references=(root, answers) if answers else (root,), marks=_marks(GENERATED, sender), date=now,
+                message_id=self._message_id(sender, case),
             )))  # fmt: skip
         return notices
+
+    def desk_of(self, case: Any) -> dict[str, str]:
+        """What templates are told of the mailbox that a ticket's mail goes out from."""
+        return _desk(self.sender_of(case))
+
+    def language_of(self, case: Any) -> str:
+        """The language that the requester is written to in: his own, the one of the mail that opened the ticket, the desk's."""
+        return self._templates.choose(case.language, case.opened_in)
 
     def to_address(
         self, purpose: str, data: dict[str, Any], recipient: Address, language: str | None = None
@@ -152,7 +170,7 @@ class Letters:
     ) -> list[NewDelivery]:  # fmt: skip
         """An agent's answer: one mail that names everybody, in an envelope for each. The first is the requester."""
         sender, now = self.sender_of(case), self._clock()
-        words = self._templates.render(purpose, {"desk": _desk(sender), **data})
+        words = self._templates.render(purpose, {"desk": _desk(sender), **data}, self.language_of(case))
         reply_to = addresses.reply_address(self._signer, sender.address, case.key, Role.CUSTOMER, now + self._expire)
         name = f"{author} ({sender.name})" if author else sender.name
         mail = Mail(

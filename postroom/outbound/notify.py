@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from postroom.config import Config
 from postroom.desk.happened import Happened, What
 from postroom.desk.mailboxes import Mailboxes
-from postroom.outbound import answering, bulletins, holding, solving, to_agents, to_customer, to_operator
+from postroom.outbound import answering, bulletins, holding, previewing, solving, to_agents, to_customer, to_operator
 from postroom.outbound.letters import Letters
 from postroom.outbound.limits import Limits
 from postroom.outbound.templates import Templates
@@ -33,7 +33,7 @@ TOLD: dict[What, tuple[Callable[[Post, Told], None], ...]] = {
     What.OPENED: (to_customer.confirm, to_agents.tell_of_new_ticket),
     What.CUSTOMER_REPLIED: (to_agents.tell_of_customer_reply,),
     What.AGENT_REPLIED: (answering.reply,),
-    What.NOTED: (),
+    What.NOTED: (to_agents.tell_of_note,),
     What.STATUS: (to_customer.tell_of_status,),
     What.ASSIGNED: (to_agents.tell_of_assignment,),
     What.HANDED_IN: (to_agents.tell_of_handing_in,),
@@ -89,6 +89,10 @@ class Notifier:
         for tell in TOLD[happened.what]:
             tell(self._post, told)
         return told.mails, told.lines
+
+    def preview(self, connection: Connection, ticket_id: int, purpose: str) -> dict[str, Any]:
+        """What the templates of a purpose would be told of that ticket."""
+        return previewing.data_of(self._post, connection, ticket_id, purpose)
 
     def tell_operator(self, connection: Connection, title: str, text: str) -> bool:
         """Enqueue a notice to `operator.address`, in the caller's transaction; False where there is none."""

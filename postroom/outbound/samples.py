@@ -24,7 +24,7 @@ QUOTED: Data = {"author": "Ann", "date": WHEN, "lines": ["It burns.", "", "Pleas
 ANSWER: Data = {"author": "Bob Agent", "date": WHEN, "text": "Please turn it off.", "files": []}
 READERS = ["Ann <ann@example.org>", "boss@example.org"]
 AGENT: Data = {"name": "Bob Agent"}
-NOTICE: Data = {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "readers": READERS}
+NOTICE: Data = {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "readers": READERS, "may_answer": True}
 WRONG = [
     {
         "line": "#status gone",
@@ -44,12 +44,12 @@ SAMPLES: dict[str, Data] = {
     "note": {**NOTICE, "message": {**MESSAGE, "author": "Bob Agent", "text": "Can you look at this?", "files": []}},
     "unproven_agent": {**NOTICE, "why": "the mail did not come to the address that was signed for bob@example.com"},
     "undeliverable": {
-        "desk": DESK, "ticket": PRIVATE, "readers": READERS, "recipient": "ann@example.org", "cause": "unknown",
+        "desk": DESK, "ticket": PRIVATE, "readers": READERS, "may_answer": True, "recipient": "ann@example.org", "cause": "unknown",
         "reason": "550 5.1.1 <ann@example.org>: User unknown",
         "answer": {"author": "Bob Agent", "date": WHEN, "lines": ["Please turn it off.", "", "[…]"]},
     },
     "held": {
-        "desk": DESK, "ticket": PRIVATE, "readers": READERS, "recipient": "ann@example.org", "because": "bounces",
+        "desk": DESK, "ticket": PRIVATE, "readers": READERS, "may_answer": True, "recipient": "ann@example.org", "because": "bounces",
         "reason": "mail came back 3 times", "is_answered": True,
     },
     "reminder": {"desk": DESK, "ticket": {**TICKET, "status": "pending_customer"}},

@@ -7,7 +7,8 @@ from typing import Any
 from postroom.desk import solution
 from postroom.outbound import answering, wording
 from postroom.outbound.readers import readers
-from postroom.outbound.to_agents import is_on, tell, who_answers
+from postroom.outbound.recipients import who_answers
+from postroom.outbound.to_agents import is_on, tell
 from postroom.outbound.to_customer import write
 from postroom.outbound.told import Post, Told
 from postroom.store import addressing, solutions
@@ -53,7 +54,7 @@ def tell_of_sending_back(post: Post, told: Told) -> None:
     now = post.clock().astimezone(wording.zone_of(post.config, told.case.queue))
     message = {"author": happened.actor, "date": now, "text": happened.words[: wording.MAX_TOLD], "files": []}
     data = {**_with_solution(post, told), "message": message, "reviewer": happened.actor}
-    tell(post, told, "solution_refused", agents or who_answers(told.connection, told.case, told.agents()), data)
+    tell(post, told, "solution_refused", agents or who_answers(told), data)
 
 
 def tell_of_approval(post: Post, told: Told) -> None:
@@ -87,7 +88,7 @@ def _who_solved(told: Told) -> list[Any]:
     row = solutions.latest(told.connection, told.case.id)
     proposer = [a for a in told.agents() if row is not None and a.id == row.proposed_by]
     assigned = [a for a in told.agents() if a.id == told.case.assigned_to]
-    return assigned or proposer or who_answers(told.connection, told.case, told.agents())
+    return assigned or proposer or who_answers(told)
 
 
 def _with_solution(post: Post, told: Told) -> dict[str, Any]:

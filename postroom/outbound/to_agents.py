@@ -1,9 +1,10 @@
-"""Notices to those who answer: which agents, and what they are told."""
+"""Notices to those who answer: what each is told. Who gets it is `recipients.py`'s to say."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,10 +12,18 @@ from sqlalchemy import Connection
 from postroom.desk.happened import NEWCOMER, Happened, What
 from postroom.desk.routing import SPAM
 from postroom.outbound import wording
+from postroom.outbound.addresses import is_message_id
 from postroom.outbound.causes import cause_of
+from postroom.outbound.compose import File
 from postroom.outbound.readers import readers
+from postroom.outbound.recipients import chosen, others, who_answers
 from postroom.outbound.told import Post, Told
+from postroom.parsers.attachments import read_part
 from postroom.store import addressing, outbox
+
+UNPROVEN = "unproven-agent"  # flags the note that a mail became which claims an agent
+UNPROVEN_EVERY = timedelta(hours=1)  # of one ticket: whoever forges many shall not flood its agents
+NAMED = re.compile(r"(?<![\w.@])@([\w.+-]+(?:@[\w.-]+)?)")  # "@ann", "@ann@example.com"
 
 
 def tell_of_new_ticket(post: Post, told: Told) -> None:
@@ -37,19 +46,42 @@ def tell_of_customer_reply(post: Post, told: Told) -> None:
 
 
 def _tell_of_mail(post: Post, told: Told, purpose: str, data: dict[str, Any]) -> None:
-    """The assigned agent, or the queue's agents where nobody is; not the one who wrote it."""
+    """To those whom the configuration names; not the one who wrote it."""
     case, origin = told.case, told.happened.origin
     if SPAM in case.tags:
         told.note("notify", "spam", "suppressed", "its ticket is tagged spam: no agent is told")
         return
     if not is_on(post, told, purpose):
         return
+    agents = who_answers(told) if purpose == "assignment" else chosen(post, told, purpose)
+    if (
+        not post.config.notify.own_actions
+    ):  # by address alone: who opened it by a command needs the notice to answer from
+        agents = [a for a in agents if a.address != told.happened.actor]
     if origin is not None:
         message = wording.message_of_mail(origin.email, post.clock(), _zone(post, told))
     else:
         message = _last_message(post, told)
-    agents = who_answers(told.connection, case, told.agents())
-    tell(post, told, purpose, [a for a in agents if a.address != told.happened.actor], {"message": message, **data})
+    files = _attach(post, told, message, told.happened.message_id) if agents else []
+    tell(post, told, purpose, agents, {"message": message, **data}, files=files)
+
+
+def _attach(post: Post, told: Told, message: dict[str, Any], message_id: int | None) -> list[File]:
+    """The message's files, as many as may come with a notice; `message` says which they are."""
+    room = int(post.config.notify.attach_max)
+    if message_id is None or not any(file["size"] <= room for file in message["files"]):
+        return []
+    digest = addressing.message(told.connection, message_id).digest
+    rows = addressing.files(told.connection, message_id)
+    if not digest or len(rows) != len(message["files"]):
+        return []
+    raw, files = addressing.raw_mail(told.connection, digest), []
+    for row, named in zip(rows, message["files"], strict=True):
+        if row.size <= room:
+            room -= row.size
+            named["attached"] = True
+            files.append(File(row.filename, row.content_type, read_part(raw, row.part)))
+    return files
 
 
 def _is_stranger(told: Told) -> bool:
@@ -60,8 +92,7 @@ def _is_stranger(told: Told) -> bool:
 
 def tell_of_assignment(post: Post, told: Told) -> None:
     """The agent to whom the ticket was given, unless he took it himself."""
-    actor = told.happened.actor
-    agents = [a for a in told.agents() if a.id == told.happened.agent_id and actor not in (a.name, a.address)]
+    agents = others(post, told, [a for a in told.agents() if a.id == told.happened.agent_id])
     if is_on(post, told, "assignment") and agents:
         tell(post, told, "assignment", agents, _assignment(post, told))
 
@@ -73,7 +104,7 @@ def tell_of_handing_in(post: Post, told: Told) -> None:
     told.note("answer", "handed-in", "suppressed", why)
     purpose = "new_ticket" if case.assigned_to in (None, happened.agent_id) else "assignment"
     if is_on(post, told, purpose):
-        tell(post, told, purpose, who_answers(told.connection, case, told.agents()), _assignment(post, told))
+        tell(post, told, purpose, who_answers(told), _assignment(post, told))
 
 
 def _assignment(post: Post, told: Told) -> dict[str, Any]:
@@ -82,16 +113,39 @@ def _assignment(post: Post, told: Told) -> dict[str, Any]:
     return {"message": _last_message(post, told), "actor": told.happened.actor, "last_answer": last}
 
 
+def tell_of_note(post: Post, told: Told) -> None:
+    """The agents whom an internal note names; of a mail that claims an agent without proof, the ticket's and the one claimed."""
+    happened = told.happened
+    if happened.message_id is None:
+        return
+    row = addressing.message(told.connection, happened.message_id)
+    message = wording.message_of_row(row, (), _zone(post, told))
+    if UNPROVEN in row.flags:
+        since = post.clock() - UNPROVEN_EVERY
+        if outbox.has_any(told.connection, told.case.id, "unproven_agent", since):
+            told.note("notify", "unproven_agent", "nothing", "its agents were told of another one within the hour")
+        elif is_on(post, told, "unproven_agent"):
+            agents = chosen(post, told, "unproven_agent")
+            claimed = [a for a in told.agents() if a.address == row.author_address and a not in agents]
+            why = happened.why or "it did not come to the address that was signed for an agent"
+            tell(post, told, "unproven_agent", [*claimed, *agents], {"message": message, "why": why})
+        return
+    if row.author_type != "agent" or row.visibility != "internal" or row.flags:
+        return
+    names = {found[1].rstrip(".-").lower() for found in NAMED.finditer(row.text)}
+    agents = others(post, told, [a for a in told.agents() if names & {a.name.lower(), a.address}])
+    if agents and is_on(post, told, "note"):
+        tell(post, told, "note", agents, {"message": message})
+
+
 def tell_of_escalation(post: Post, told: Told) -> None:
-    """The agent whom the queue names; where it names none, the ticket's agent and the queue's others."""
+    """The agent whom the queue names; where it names none, whom `notify.to` does."""
     case = told.case
     if not is_on(post, told, "escalation"):
         return
     queue = post.config.queue.get(case.queue)
     named = [a for a in told.agents() if queue is not None and a.name == queue.escalate_to]
-    agents = who_answers(told.connection, case, told.agents())
-    others = [a for a in told.agents() if case.queue in a.queues and a not in agents]
-    tell(post, told, "escalation", named or [*agents, *others], {
+    tell(post, told, "escalation", named or chosen(post, told, "escalation"), {
         "message": _last_message(post, told), "is_answered": bool(case.first_responded_at),
         "due": (case.sla_due_at or post.clock()).astimezone(_zone(post, told)),
         "assigned_to": next((a.title or a.name for a in told.agents() if a.id == case.assigned_to), ""),
@@ -101,8 +155,7 @@ def tell_of_escalation(post: Post, told: Told) -> None:
 def tell_of_follow_up(post: Post, told: Told) -> None:
     """The ticket's agent: the day has come on which it was to be looked at again."""
     if is_on(post, told, "follow_up"):
-        agents = who_answers(told.connection, told.case, told.agents())
-        tell(post, told, "follow_up", agents, {"message": _last_message(post, told)})
+        tell(post, told, "follow_up", chosen(post, told, "follow_up"), {"message": _last_message(post, told)})
 
 
 def tell_of_refusal(post: Post, told: Told) -> None:
@@ -120,12 +173,13 @@ def undeliverable(post: Post, connection: Connection, delivery: Any, reason: str
     if ticket_id is None or delivery.automatic or not post.config.notify.undeliverable:
         return
     told = Told(connection, Happened(What.NOTED, ticket_id, "postroom", delivery.message_id))
-    agents = [a for a in who_answers(connection, told.case, told.agents()) if a.address != delivery.recipient]
+    agents = [a for a in chosen(post, told, "undeliverable") if a.address != delivery.recipient]
     row = addressing.message(connection, delivery.message_id) if delivery.message_id is not None else None
+    own = row.email_message_id if row is not None and row.author_type == "agent" else None
     tell(post, told, "undeliverable", agents, {
         "recipient": delivery.recipient, "reason": reason, "cause": cause_of(reason),
         "answer": wording.quoted(row, _zone(post, told), wording.MAX_BEGINNING),
-    })  # fmt: skip
+    }, answers=own if own and is_message_id(own) else None)  # fmt: skip
     if told.mails:
         outbox.enqueue(connection, told.mails)
 
@@ -137,7 +191,7 @@ def held(
     if not post.config.notify.held:
         return
     told = Told(connection, Happened(What.NOTED, ticket_id, "postroom"))
-    agents = [a for a in who_answers(connection, told.case, told.agents()) if a.address != address]
+    agents = [a for a in chosen(post, told, "held") if a.address != address]
     tell(post, told, "held", agents, {
         "recipient": address, "because": because, "reason": why, "is_answered": is_answered,
     })  # fmt: skip
@@ -157,8 +211,9 @@ def is_on(post: Post, told: Told, purpose: str) -> bool:
 
 
 def tell(
-    post: Post, told: Told, purpose: str, agents: Sequence[Any], data: dict[str, Any], is_internal: bool = False
-) -> None:
+    post: Post, told: Told, purpose: str, agents: Sequence[Any], data: dict[str, Any], *, is_internal: bool = False,
+    files: Sequence[File] = (), answers: str | None = None,
+) -> None:  # fmt: skip
     """A notice to each of them.
 
     `purpose` is the templates' folder, `data` what the templates are told besides the desk, the ticket and its readers.
@@ -168,17 +223,11 @@ def tell(
         people = [wording.author_line(person.name, person.address) for person in readers(post, told)]
         ticket = wording.private_ticket_data(post.config, told.case)
         data = {"ticket": ticket, "readers": people, **data}
-        told.mails += post.letters.to_agents(told.case, agents, purpose, data, told.happened.message_id, is_internal)
-    names = [agent.name for agent in agents]
-    why = f"told {', '.join(names)}" if names else f"nobody answers for the queue {told.case.queue}"
+        about = told.happened.message_id
+        told.mails += post.letters.to_agents(told.case, agents, purpose, data, about, is_internal, files, answers)
+    names = [agent.name or agent.address for agent in agents]
+    why = f"told {', '.join(names)}" if names else f"nobody is to be told, or answers for the queue {told.case.queue}"
     told.note("notify", purpose, "enqueued" if names else "nothing", why, agents=names)
-
-
-def who_answers(connection: Connection, case: Any, agents: Sequence[Any] | None = None) -> list[Any]:
-    """The assigned agent; where nobody is, or he is gone, the queue's agents."""
-    everyone = addressing.agents(connection) if agents is None else agents
-    assigned = [agent for agent in everyone if agent.id == case.assigned_to]
-    return assigned or [agent for agent in everyone if case.queue in agent.queues]
 
 
 def _last_message(post: Post, told: Told) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _earlier = aliased(Ticket)
 _case = Prepared(select(
     Ticket.id, Ticket.key, Ticket.ref, Ticket.subject, Ticket.status, Ticket.priority, Ticket.queue, Ticket.mailbox,
     Ticket.requester, Ticket.tags, Ticket.contact_name, Ticket.submitter_name, Ticket.assigned_to, Ticket.first_responded_at, Ticket.sla_due_at,
-    Ticket.resolution_summary, Ticket.satisfaction_rating, Ticket.email_message_id,
+    Ticket.resolution_summary, Ticket.satisfaction_rating, Ticket.email_message_id, Ticket.language.label("opened_in"),
     Correspondent.language, Correspondent.held_at, Correspondent.held_why, Correspondent.trusted_at,
     Correspondent.complained_at, Correspondent.complained_why,
     # a From alone makes nobody known, or the second forged mail would be trusted: an agent has answered him

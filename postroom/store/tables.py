@@ -176,6 +176,7 @@ class Ticket(Base):
     )  # its root's Message-ID, also where we never saw the root
     mailbox: Mapped[str | None]
     queue: Mapped[str]
+    language: Mapped[str | None]  # that the mail which opened it names
     requester: Mapped[str] = mapped_column(index=True)  # the customer's address, lower case
     contact_name: Mapped[str | None]
     contact_email: Mapped[str | None]

@@ -350,7 +350,7 @@ ATTACKS = (
     is_no_agents("control headers", "CVE-2023-41259", EVE, "X-Postroom-Agent: ann", "X-Postroom-Role: agent", "X-OTRS-From: ann@example.com",
                  f"X-Ticket-Author: {ANN}", "X-RT-Command: resolve", "X-Zammad-Ticket-State: closed"),
     Attack("an agent's own address out of the blue", "", lambda s: Attempt(forged(sender=ANN, subject=f"[{s.ref}] #close", text="#close")),
-           (speaks_for_no_agent, changes_nothing, at_most(0, CY), at_most(0, ANN))),
+           (speaks_for_no_agent, changes_nothing, at_most(0, CY), at_most(1, ANN))),  # she is told that somebody uses her name
     # who vouches: Ann's own From and signed address, where a server in front must have said that it is she
     is_not_vouched_for("nobody vouches"),
     is_not_vouched_for("another server vouches", "Authentication-Results: mx.stranger.example; dmarc=pass header.from=example.com"),

@@ -238,5 +238,7 @@ def test_whatever_his_html_is_it_says_the_text_or_nothing(html, text):
     if shown.html:
         said = unescape(re.sub(r"<(b|/b|img)\b[^<>]*>", "", shown.html))
         said = re.sub(r"<[^<>]*>", " ", said)
-        assert re.findall(r"[^\W_]+", re.sub(r"(?<!\w)1\.", "", said)) == re.findall(r"[^\W_]+", text.removeprefix("1."))
+        assert re.findall(r"[^\W_]+", re.sub(r"(?<!\w)1\.", "", said)) == re.findall(
+            r"[^\W_]+", text.removeprefix("1.")
+        )
     assert shown.files == ()

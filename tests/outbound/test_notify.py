@@ -223,14 +223,6 @@ def test_all_notices_about_a_ticket_are_one_thread(desk):
     assert desk.signer.read_message_id(threads.pop().strip("<>").partition("@")[0]) == desk.key
 
 
-def test_files_are_named_with_their_size_and_not_attached(desk):
-    with_file = parse(attached("fire.png", b"x" * 20_000))
-    desk.receive(replace(with_file, message_id="first@example.org"))
-    message = desk.mail(desk.outbox("new_ticket")[0])
-    assert "- fire.png (20 KiB)" in plain(message)
-    assert list(message.iter_attachments()) == []
-
-
 def test_a_customers_answer_goes_to_the_assigned_agent_alone(desk):
     opened = desk.receive(mail())
     desk.receive(answer(), ticket=opened.ticket, agent="bob")  # the first to answer is assigned
@@ -498,13 +490,6 @@ def test_what_was_enqueued_is_noted_on_the_ticket(desk):
         ("new_ticket", "bob@example.com"),
         ("new_ticket", "cora@example.com"),
     ]
-
-
-def test_an_internal_note_is_told_to_nobody(desk):
-    opened = desk.receive(mail())
-    before = len(desk.outbox())
-    assert desk.tell(Happened(What.NOTED, opened.ticket, "bob")) == []
-    assert len(desk.outbox()) == before
 
 
 def test_a_rollback_leaves_neither_mail_nor_count(desk):

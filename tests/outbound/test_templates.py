@@ -42,6 +42,8 @@ def samples():
         yield language, "command_error", "command_error-two", {**SAMPLES["command_error"], "wrong": two}
         owned = {**SAMPLES["escalation"], "is_answered": True, "assigned_to": "Bob Agent"}
         yield language, "escalation", "escalation-owned", owned
+        only_told = {**SAMPLES["new_ticket"], "may_answer": False}
+        yield language, "new_ticket", "new_ticket-only_told", only_told
         nobody = {**SAMPLES["new_ticket"], "readers": []}
         yield language, "new_ticket", "new_ticket-without_requester", nobody
 
@@ -94,7 +96,16 @@ def test_no_variable_is_without_use_or_missing(purpose):
     assert (
         unused
         - SPARE
-        - {"desk", "desk.name", "answer.files", "last_answer.files", "message.author", "message.date", "message.files"}
+        - {
+            "desk",
+            "desk.name",
+            "answer.files",
+            "last_answer.files",
+            "message.author",
+            "message.date",
+            "message.files",
+            "may_answer",
+        }
         == set()
     )
 

@@ -65,6 +65,7 @@ def _tickets() -> None:
         sa.Column("email_thread_id", sa.Text(), nullable=True),
         sa.Column("mailbox", sa.Text(), nullable=True),
         sa.Column("queue", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=True),
         sa.Column("requester", sa.Text(), nullable=False),
         sa.Column("contact_name", sa.Text(), nullable=True),
         sa.Column("contact_email", sa.Text(), nullable=True),
