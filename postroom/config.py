@@ -21,6 +21,7 @@ import msgspec
 from postroom.config_checks import ACTIVATED, LOCAL_PART_MAX, check, check_address, split_listen, split_resolver
 from postroom.config_keys import (
     Agent,
+    Alarms,
     Answers,
     Authentication,
     Config,
@@ -52,6 +53,7 @@ __all__ = [
     "ACTIVATED",
     "LOCAL_PART_MAX",
     "Agent",
+    "Alarms",
     "Answers",
     "Authentication",
     "Config",
@@ -129,6 +131,7 @@ SECTIONS: dict[str, type[Section]] = {
     "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
     "block": Block, "reports": Reports, "retention": Retention, "operator": Operator, "health": Health,
+    "alarms": Alarms,
 }  # fmt: skip
 NAMED_SECTIONS: dict[str, type[Section]] = {
     "queue": Queue,

@@ -55,7 +55,17 @@ def check(config: Config) -> None:
             raise ConfigError(f"agent.{name}.address: {who.address} is agent.{agents[key]}'s already")
         agents[key] = name
     _check_smarthosts(config)
-    for section in ("smtp", "outgoing", "authentication", "processing", "answers", "keys", "tickets", "retention"):
+    for section in (
+        "smtp",
+        "outgoing",
+        "authentication",
+        "processing",
+        "answers",
+        "keys",
+        "tickets",
+        "retention",
+        "alarms",
+    ):
         _check_numbers(getattr(config, section), section)
     if config.smtp.tls != "off" and not config.smtp.tls_certificate:
         raise ConfigError("smtp.tls_certificate: is missing, and smtp.tls needs one")
@@ -210,6 +220,12 @@ ZERO_IS_FINE = {
     "retention.quarantined_days",
     "retention.closed_ticket_days",
     "answers.hold_bounces",
+    "alarms.failing_minutes",
+    "alarms.mailbox_silent_hours",
+    "alarms.oldest_minutes",
+    "alarms.quarantine",
+    "alarms.disk",
+    "alarms.steady_minutes",
 }
 
 

@@ -297,6 +297,17 @@ class Health(Section, frozen=True, kw_only=True):
     public: bool = False
 
 
+class Alarms(Section, frozen=True, kw_only=True):
+    """`[alarms]`: from when on the operator is told; 0 never tells."""
+
+    failing_minutes: float = 15
+    mailbox_silent_hours: float = 0.5
+    oldest_minutes: float = 15
+    quarantine: int = 10  # mails within an hour
+    disk: float = 2  # times smtp.min_free_disk
+    steady_minutes: float = 10
+
+
 class Log(Section, frozen=True, kw_only=True):
     """`[log]`: what the daemon says of itself."""
 
@@ -322,6 +333,7 @@ class Config(Section, frozen=True, kw_only=True):
     keys: Keys = Keys()
     log: Log = Log()
     health: Health = Health()
+    alarms: Alarms = Alarms()
     block: Block = Block()
     rule: tuple[Rule, ...] = ()
     queue: dict[str, Queue] = msgspec.field(default_factory=lambda: {"support": Queue()})

@@ -19,12 +19,7 @@ from postroom.store.engine import Store
 from postroom.store.overview import Overview
 
 LOOK_SECONDS = 60.0
-STEADY = timedelta(minutes=10)  # well for so long, and it is over: what comes and goes is told once
-FAILING = timedelta(minutes=15)  # a mailbox or a smarthost; servers are restarted
-SILENT = timedelta(minutes=30)  # a mailbox that neither fails nor is read; its poll comes on top
-WAITING = timedelta(minutes=15)  # the oldest unprocessed mail
-QUARANTINED = 10  # within an hour: no longer the one odd mail
-DISK = 2  # times smtp.min_free_disk, where mail would be refused
+NEVER = timedelta.max  # what a threshold of 0 means
 
 log = structlog.get_logger()
 
@@ -39,14 +34,18 @@ class Alarms:
         """`hanging` names the daemon's parts that hang; `on_enqueued` is called when there is mail to send."""
         self._config, self._store, self._notifier, self._clock = config, store, notifier, clock
         self._hanging, self._on_enqueued = hanging, on_enqueued
-        self._began = clock()
+        at, self._began = config.alarms, clock()
+        self._steady = timedelta(minutes=at.steady_minutes)
+        self._failing = timedelta(minutes=at.failing_minutes) or NEVER
+        self._silent = timedelta(hours=at.mailbox_silent_hours) or NEVER
+        self._waiting = timedelta(minutes=at.oldest_minutes) or NEVER
 
     def look(self) -> list[Change]:
         """One look; what was told."""
         now = self._clock()
         try:
             with self._store.write(alone=True) as connection:
-                changes = alarms.follow(connection, dict(self._raised(connection, now)), now, STEADY)
+                changes = alarms.follow(connection, dict(self._raised(connection, now)), now, self._steady)
                 for change in changes:
                     self._tell(connection, change, now)
         except TemporaryFailure as error:  # nothing of it happened; the next look does it
@@ -62,7 +61,7 @@ class Alarms:
     def _tell(self, connection: Connection, change: Change, now: datetime) -> None:
         state = "over" if change.is_over else "alarm"
         when = f"{change.since:%Y-%m-%d %H:%M} UTC"
-        ended = f"\nIt is over since about {now - STEADY:%H:%M} UTC." if change.is_over else ""
+        ended = f"\nIt is over since about {now - self._steady:%H:%M} UTC." if change.is_over else ""
         self._notifier.tell_operator(
             connection, f"{state}: {change.name}", f"{change.words}\n\nSince {when}.{ended}\n\nSee: postroom status\n"
         )
@@ -71,9 +70,9 @@ class Alarms:
         seen = overview.look(connection)
         yield from self._of_mailboxes(seen, now)
         for host in seen.smarthosts:
-            if host.failing_since and now - host.failing_since > FAILING:
+            if host.failing_since and now - host.failing_since > self._failing:
                 yield f"smarthost {host.name}", f"{host.name} does not take our mail: {host.last_error}"
-        if seen.oldest_unprocessed and now - seen.oldest_unprocessed > WAITING:
+        if seen.oldest_unprocessed and now - seen.oldest_unprocessed > self._waiting:
             yield (
                 "unprocessed mail",
                 f"the oldest unprocessed mail came at {seen.oldest_unprocessed:%Y-%m-%d %H:%M} UTC",
@@ -83,7 +82,7 @@ class Alarms:
         if max(hours) > self._config.answers.all_hour:
             yield "breaker", "so many automatic answers are due in an hour that no more go out in it (answers.all_hour)"
         quarantined = inbound.quarantined_since(connection, now - timedelta(hours=1))
-        if quarantined >= QUARANTINED:
+        if 0 < self._config.alarms.quarantine <= quarantined:
             yield (
                 "quarantine",
                 f"{quarantined} mails went into quarantine within an hour: postroom inbound list --state quarantined",
@@ -101,17 +100,17 @@ class Alarms:
             if mailbox.imap is None:
                 continue
             state = seen.mailboxes.get(name)
-            patience = SILENT + timedelta(seconds=mailbox.imap.poll_seconds)
             if state is not None and state.failing_since:
-                if now - state.failing_since > FAILING:
+                if now - state.failing_since > self._failing:
                     yield f"mailbox {name}", f"{mailbox.address} cannot be read: {state.last_error}"
-            elif (
-                now - max(state.last_success_at if state and state.last_success_at else self._began, self._began)
-                > patience
-            ):
+                continue
+            read_at = state.last_success_at if state and state.last_success_at else self._began
+            patience = timedelta(seconds=mailbox.imap.poll_seconds)
+            if self._silent != NEVER and now - max(read_at, self._began) > self._silent + patience:
+                minutes = (self._silent + patience).total_seconds() / 60
                 yield (
                     f"mailbox {name}",
-                    f"{mailbox.address} was not read for {patience.total_seconds() / 60:.0f} minutes",
+                    f"{mailbox.address} was not read for {minutes:.0f} minutes",
                 )
 
     def _disk_short(self) -> int | None:
@@ -119,4 +118,4 @@ class Alarms:
         if self._store.path is None:
             return None
         free = shutil.disk_usage(self._store.path.parent).free
-        return free if free < DISK * self._config.smtp.min_free_disk else None
+        return free if free < self._config.alarms.disk * self._config.smtp.min_free_disk else None

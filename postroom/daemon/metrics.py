@@ -21,6 +21,11 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "accepted_again": ("Mail that was handed over again, and known by its bytes", ("way",)),
     "processed": ("Mail processed, by what it came to", ("outcome",)),
     "deliveries": ("Attempts to deliver, by what the mail is for and what came of it", ("purpose", "outcome")),
+    "smtp_connections": (
+        "SMTP connections, by what became of them; one whose TLS failed was let in before",
+        ("outcome",),
+    ),
+    "smtp_refusals": ("SMTP replies of class 4 and 5, by their codes", ("reply",)),
     "worker_deaths": ("Parse workers that died or were ended with the mail that they had", ()),
     "reloads": ("Times that the configuration was read anew", ("outcome",)),
 }

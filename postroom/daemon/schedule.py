@@ -7,11 +7,10 @@ waits in APScheduler, which is woken every minute: it sleeps by the system's clo
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -25,17 +24,15 @@ from postroom.desk.due import sweep
 from postroom.desk.happened import Happened
 from postroom.errors import TemporaryFailure
 from postroom.outbound.notify import Notifier
-from postroom.store import inbound, recurring
+from postroom.store import recurring
 from postroom.store.engine import Store
 
-OLDEST_PENDING = timedelta(minutes=15)  # a mail that waits longer is worth an operator's look
 CHECK_SECONDS = 300
 TIDY_SECONDS = 6 * 3600
 PURGE_SECONDS = 3600
 SWEEP_SECONDS = 60  # how exactly due times are kept
 SWEEP_BATCH = 50  # things of each kind in one transaction: whoever else writes waits no longer
 SWEEPS_MAX = 100  # transactions of one round
-DISK_WARNING = 2  # times smtp.min_free_disk, where mail would be refused
 
 log = structlog.get_logger()
 
@@ -73,7 +70,6 @@ class Schedule:
         """Begin; needs the running event loop."""
         self._scheduler.start()
         self._every(SWEEP_SECONDS, self._wake)
-        self._every(CHECK_SECONDS, self.watch, at_once=False)
         if self._notifier is not None:
             self._every(SWEEP_SECONDS, self.sweep)  # at once: much may have become due while nobody looked
         if self._jobs:
@@ -122,17 +118,6 @@ class Schedule:
             log.info("done", job=job.name, moment=moment.isoformat(timespec="minutes"))
             self._on_enqueued()
         return is_ours
-
-    def watch(self) -> None:
-        """Warn of what will become trouble: mail that nobody processes, a disk that fills."""
-        with self._store.read() as connection:
-            oldest = inbound.oldest_pending(connection)
-        if oldest and self._clock() - oldest > OLDEST_PENDING:
-            log.warning("mail waits unprocessed", since=oldest.isoformat(timespec="seconds"))
-        if self._store.path:
-            free = shutil.disk_usage(self._store.path.parent).free
-            if free < DISK_WARNING * self._config.smtp.min_free_disk:
-                log.warning("disk fills", free=free, refused_below=int(self._config.smtp.min_free_disk))
 
     def sweep(self) -> int:
         """Do what has become due, a handful in each transaction; how many things that were."""

@@ -123,6 +123,7 @@ class SmtpServer:
         share = Share(self._memory)
         session = SmtpSession(self._door, self._config.smtp, self._hostname, self._gate, self._tls, share)
         session.on_gone = lambda: self._gone(session)
+        session.count = self._metrics.count
         self._sessions.add(session)
         self._all_gone.clear()
         return session

@@ -8,6 +8,7 @@ runs while a message is taken, and a cap holds from one message to the next.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from postroom.daemon.smtp_gate import Gate
 from postroom.daemon.smtp_wire import HungUp, Wire
 
 HANDSHAKE_SECONDS = 30.0
+ENHANCED_CODE = re.compile(r"\d{3} [245]\.\d{1,3}\.\d{1,3}(?= |\Z)")  # RFC 2034 §4
 LINGER_SECONDS = 3.0  # after the last word: time to read it, before a reset could throw it away
 
 log = structlog.get_logger()
@@ -39,6 +41,7 @@ class SmtpConnection(SMTP):
         )  # fmt: skip
         self.address = ""
         self.on_gone: Callable[[], None] = lambda: None
+        self.count: Callable[[str, str], None] = lambda name, label: None  # Metrics.count
         self._config = config
         self._gate = gate
         self._tls = tls
@@ -65,12 +68,14 @@ class SmtpConnection(SMTP):
         self._wire.attach(transport)
         if reason := self._gate.enter(self.address):
             log.info("connection refused", client=self.address, reason=reason)
+            self.count("smtp_connections", reason)
             self._wire.end()
             if self._config.tls != "implicit":
                 transport.write(f"421 4.7.0 {self.hostname} {reason}, try again later\r\n".encode())
             transport.close()
             return
         self._is_inside = True
+        self.count("smtp_connections", "let in")
         super().connection_made(transport)  # starts _handle_client
 
     def data_received(self, data: bytes) -> None:
@@ -100,6 +105,7 @@ class SmtpConnection(SMTP):
             log.debug("hung up", client=self.address, error=str(error))
         except OSError as error:  # an ssl.SSLError is one
             log.info("TLS failed", client=self.address, error=str(error))
+            self.count("smtp_connections", "TLS failed")
         finally:
             self._stop_clocks()
             if not self._is_over and self.transport:
@@ -128,6 +134,7 @@ class SmtpConnection(SMTP):
             self._handler_coroutine.cancel()  # there is nothing that we could say
             return
         log.info("dismissed", client=self.address, reply=reply)
+        self.count("smtp_refusals", code_of(reply))
         self._is_over = True
         self._stop_clocks()
         self.transport.write(f"{reply}\r\n".encode())
@@ -194,3 +201,8 @@ class SmtpConnection(SMTP):
     def tls_version(self) -> str:
         """`TLSv1.3`, or "" in the clear."""
         return str(self._writer.get_extra_info("ssl_object").version()) if self._is_secure else ""
+
+
+def code_of(reply: str) -> str:
+    """A reply's codes, `550 5.1.1`, without its words: these may quote a client."""
+    return " ".join(reply.split()[:2]) if ENHANCED_CODE.match(reply) else reply[:3]

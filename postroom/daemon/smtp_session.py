@@ -15,7 +15,7 @@ from aiosmtpd.smtp import Envelope, Session
 
 from postroom.config import Smtp
 from postroom.daemon.failpoint import failpoint
-from postroom.daemon.smtp_connection import SmtpConnection
+from postroom.daemon.smtp_connection import SmtpConnection, code_of
 from postroom.daemon.smtp_gate import Gate, Share
 from postroom.daemon.smtp_wire import HungUp, LineTooLong, has_bare_line_end
 
@@ -110,6 +110,8 @@ class SmtpSession(SmtpConnection):
         text = status.decode() if isinstance(status, bytes) else status
         if bare := WITHOUT_CODE.match(text):
             text = f"{bare[1]} {ENHANCED.get(bare[1], f'{bare[1][0]}.0.0')} {text[bare.end() :]}"
+        if text[:1] in ("4", "5"):
+            self.count("smtp_refusals", code_of(text))
         if text.startswith("5"):
             self._errors += 1
             log.info("refused", client=self.address, reply=text)

@@ -22,8 +22,6 @@ EVENTS = {
     "alarm": "the operator was told: what, and why",
     "alarm over": "the operator was told that it is over",
     "operator told": "a mail to the operator went into the outbox",
-    "mail waits unprocessed": "the oldest mail waits for longer than it should",
-    "disk fills": "mail will soon be refused for want of room",
     "due": "what became due by the clock, how many of each",
     "done": "a job of the calendar was done",
     "purged": "what was kept for long enough is gone",

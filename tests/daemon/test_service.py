@@ -292,6 +292,11 @@ def test_health_readiness_and_metrics_are_told_without_a_word_of_anybodys_mail(s
     assert _get(port, "/healthz")[0] == 200
     assert _get(port, "/readyz")[0] == 200
     assert _get(port, "/nothing")[0] == 404
+    with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=20) as client:
+        client.ehlo()
+        assert client.docmd("JUMP")[0] == 500
+        client.mail("ann@example.org")
+        assert client.rcpt("nobody@example.com")[0] == 550
     slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(15)]  # they say nothing, and hold nobody up
     wait_until(
         lambda: 'postroom_deliveries_total{outcome="sent",purpose="confirmation"} 1.0' in _get(port, "/metrics")[1],
@@ -305,6 +310,9 @@ def test_health_readiness_and_metrics_are_told_without_a_word_of_anybodys_mail(s
     assert 'postroom_processed_total{outcome="opened"} 1.0' in text
     assert "postroom_parse_seconds_count 1.0" in text
     assert 'postroom_inbound{state="pending"} 0.0' in text
+    assert 'postroom_smtp_connections_total{outcome="let in"}' in text
+    assert 'postroom_smtp_refusals_total{reply="550 5.1.1"} 1.0' in text
+    assert 'postroom_smtp_refusals_total{reply="500 5.5.1"} 1.0' in text
     assert "@" not in text
     assert "example" not in text
 
