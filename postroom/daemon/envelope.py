@@ -40,7 +40,8 @@ def sender(raw: bytes) -> str | None:
 def _fields(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name in lower case and unfolded value of each header field (RFC 5322 §2.2)."""
     name, parts = b"", [b""]
-    for ended in raw[:HEADER_SCANNED].split(b"\n"):
+    ends = [at for blank in (b"\n\n", b"\n\r\n") if (at := raw.find(blank, 0, HEADER_SCANNED)) >= 0]
+    for ended in raw[: min(ends, default=HEADER_SCANNED)].split(b"\n"):
         line = ended.rstrip(b"\r")
         if line[:1] in (b" ", b"\t"):
             parts.append(line)

@@ -2,6 +2,8 @@
 
 A mail begins at a `From ` line that has a blank line before it, or nothing, and that ends like a date: text that
 begins a paragraph with "From here on" does not (RFC 4155, appendix A, and what programs really write).
+
+It is searched in large blocks, not line by line: reading a mail's lines took half as long as parsing it.
 """
 
 from __future__ import annotations
@@ -10,37 +12,66 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-LINE_MAX = 1 << 20  # octets read at once; a longer line comes in pieces
+BLOCK = 1 << 20  # octets read at once; a longer line comes in pieces
 SEPARATOR_MAX = 500  # octets of a `From ` line
+BEFORE = 3  # octets that show whether they end with a blank line
 
 WEEKDAYS = frozenset(b"Mon Tue Wed Thu Fri Sat Sun".split())
 MONTHS = frozenset(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 TIME = re.compile(rb"\d{1,2}:\d\d(:\d\d)?")
 YEAR = re.compile(rb"(19|20)\d\d")
-BLANK = (b"\n", b"\r\n")
+BLANK_ENDS = (b"\n\n", b"\n\r\n")
 
 # mboxrd puts a ">" before every `From ` line, quoted or not, and takes one away again; mboxo only before bare ones.
-QUOTED_FROM = re.compile(rb">+From ")
+QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
+QUOTED_MIN = len(b">From \n")  # octets of a line that loses one
 
 
 def read_mbox(stream: BinaryIO, max_size: int) -> Iterator[bytes | None]:
     """The mails of an mbox, in order, as the exact bytes before they were put into it; None for one over `max_size` octets."""
     mail = _Mail(max_size)
-    after_blank, starts = (
-        True,
-        True,
-    )  # a blank line is before what is read; it starts a line, rather than going on with one
-    while line := stream.readline(LINE_MAX):
-        if after_blank and starts and is_separator(line, first=not mail.begun):
+    before, is_first = b"\n\n", True  # what was read last: nothing is like a blank line
+    for block in _blocks(stream):
+        text, at = before + block, len(before)
+        for line_at, line_end in _separators(text, is_first):
             if mail.begun:
+                mail.add(text[at:line_at])
                 yield mail.end()
-            mail = _Mail(max_size)
+            elif line_at > at:  # what stands before the first separator
+                mail.add(text[at:line_at])
+                yield mail.end()
+            mail, at = _Mail(max_size), line_end
             mail.begun = True
-        else:
-            mail.add(line, starts)
-        after_blank, starts = starts and line in BLANK, line.endswith(b"\n")
+        mail.add(text[at:])
+        before, is_first = text[-BEFORE:], False
     if mail.begun:
         yield mail.end()
+
+
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """The stream in blocks that end where a line does, but for a line longer than a block."""
+    rest = b""
+    while chunk := stream.read(BLOCK):
+        end = chunk.rfind(b"\n") + 1
+        if end or len(rest) + len(chunk) >= BLOCK:
+            block, rest = rest + (chunk[:end] if end else chunk), chunk[end:] if end else b""
+            yield block
+        else:
+            rest += chunk
+    if rest:
+        yield rest
+
+
+def _separators(text: bytes, is_first: bool) -> Iterator[tuple[int, int]]:
+    """Where each separating line begins and ends; `text` begins with what stood before."""
+    found = text.find(b"\nFrom ")
+    while found >= 0:
+        if text[found - 1 : found + 1] == b"\n\n" or text[found - 2 : found + 1] == b"\n\r\n":
+            start = found + 1
+            end = text.find(b"\n", start) + 1 or len(text)
+            if is_separator(text[start : min(end, start + SEPARATOR_MAX + 1)], first=is_first and found == 1):
+                yield start, end
+        found = text.find(b"\nFrom ", found + 1)
 
 
 def is_separator(line: bytes, first: bool = False) -> bool:
@@ -62,28 +93,37 @@ class _Mail:
     def __init__(self, max_size: int) -> None:
         self.begun = False
         self._max_size = max_size
-        self._size = 0
-        self._in_body = self._ends_blank = False
-        self._lines: list[bytes] = []
+        self._held_max = max_size + max_size // (QUOTED_MIN - 1) + QUOTED_MIN  # before quotation marks are taken away
+        self._held = 0
+        self._blocks: list[bytes] = []
 
-    def add(self, line: bytes, starts: bool) -> None:
-        """Add a line, or a further piece of one (`starts` is False)."""
-        self.begun = True
-        self._ends_blank = starts and line in BLANK
-        if self._ends_blank:
-            self._in_body = True
-        elif self._in_body and starts and QUOTED_FROM.match(line):
-            line = line[1:]
-        self._size += len(line)
-        if self._size <= self._max_size:
-            self._lines.append(line)
-        else:
-            self._lines.clear()
+    def add(self, block: bytes) -> None:
+        """Add what was read of it."""
+        if block:
+            self.begun = True
+            self._held += len(block)
+            if self._held <= self._held_max:
+                self._blocks.append(block)
+            else:
+                self._blocks.clear()
 
     def end(self) -> bytes | None:
         """The mail without the blank line that mbox puts after it; None where it is too large."""
-        if self._size > self._max_size:
+        if self._held > self._held_max:
             return None
-        if len(self._lines) > 1 and self._ends_blank:
-            self._lines.pop()
-        return b"".join(self._lines)
+        raw = b"".join(self._blocks)
+        if b">From " in raw:
+            body = _body(raw)
+            raw = raw[:body] + QUOTED_FROM.sub(rb"\1", raw[body:])
+        if len(raw) > self._max_size:
+            return None
+        end = next((blank for blank in BLANK_ENDS if raw.endswith(blank)), b"\n")
+        return raw[: 1 - len(end)] if len(end) > 1 else raw
+
+
+def _body(raw: bytes) -> int:
+    """Where the lines after the first blank line begin."""
+    if raw.startswith((b"\n", b"\r\n")):
+        return raw.index(b"\n") + 1
+    ends = [at + len(blank) for blank in BLANK_ENDS if (at := raw.find(blank)) >= 0]
+    return min(ends, default=len(raw))

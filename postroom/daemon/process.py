@@ -35,6 +35,7 @@ from postroom.parsers.parsed import ParsedEmail
 from postroom.store import inbound
 from postroom.store.engine import Store
 from postroom.store.inbound import Claimed
+from postroom.store.prepared import savepoint
 
 LEASE = timedelta(minutes=10)  # longer than a batch of messages that all run into their time limit, one by one
 CLAIMS_MAX = 10  # attempts that ended with the daemon itself, before a message is taken for the cause
@@ -183,7 +184,7 @@ class Processor:
         """Mark them processed, all at once; where one cannot be written as it is, it is written without its words."""
         rows = [one.row(self._clock()) for one in settled]
         try:
-            with connection.begin_nested():
+            with savepoint(connection):
                 inbound.settle(connection, rows)
         except (OperationalError, TemporaryFailure):
             raise
@@ -191,7 +192,7 @@ class Processor:
             log.exception("broken", inbound=[one.id for one in settled])
             for row in rows:
                 try:
-                    with connection.begin_nested():
+                    with savepoint(connection):
                         inbound.settle(connection, [row])
                 except (DataError, StatementError, ValueError):
                     bare = {"decision": None, "reason": "its decision cannot be kept in the database"}
@@ -203,10 +204,10 @@ class Processor:
     ) -> Settled | None:  # fmt: skip
         """One message in its own savepoint: whatever it breaks, the rest of the batch flows on."""
         try:
-            with suppress(IntegrityError), connection.begin_nested():
+            with suppress(IntegrityError), savepoint(connection):
                 return receive(connection, reception, claimed, parsed, self._clock(), checked)
             # a copy of the same mail was faster: now it is there, and this one is its duplicate
-            with connection.begin_nested():
+            with savepoint(connection):
                 return receive(connection, reception, claimed, parsed, self._clock(), checked)
         except TemporaryFailure:
             raise  # the database is in trouble, not this message

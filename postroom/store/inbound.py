@@ -11,10 +11,16 @@ from sqlalchemy import Connection, Row, bindparam, func, select, text, tuple_, u
 
 from postroom.store import leases
 from postroom.store.engine import insert_new
+from postroom.store.prepared import Prepared
 from postroom.store.tables import AGAIN, NEW, InboundEmail, RawMail
 
+OUTCOME = ("state", "outcome", "reason", "decision", "ticket_id", "message_id", "duplicate_of", "processed_at")
 CLAIM_SIZE_MAX = 64 << 20  # octets of mail that are claimed, and so in memory, at once
 SELECT_CHUNK = 400  # keys in one query; databases bound the number of parameters
+
+
+_settle = Prepared(update(InboundEmail).where(InboundEmail.id == bindparam("id_")))
+_UNCLAIMED: dict[str, Any] = {"claimed_by": None, "claimed_until": None, "next_attempt_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +177,8 @@ def held(connection: Connection, worker: str, ids: Sequence[int]) -> set[int]:
 
 def settle(connection: Connection, outcomes: Sequence[dict[str, Any]]) -> None:
     """Write each delivery's outcome: `id`, `state`, `outcome`, `reason`, `decision`, `ticket_id`, `message_id`, `duplicate_of`, `processed_at`."""
-    if not outcomes:
-        return
-    table = InboundEmail.__table__
-    names = ("state", "outcome", "reason", "decision", "ticket_id", "message_id", "duplicate_of", "processed_at")
-    statement = update(InboundEmail).where(table.c.id == bindparam("row_id")).values({
-        **{name: bindparam(f"new_{name}") for name in names}, "claimed_by": None, "claimed_until": None, "next_attempt_at": None,
-    })  # fmt: skip
-    connection.execute(
-        statement, [{"row_id": o["id"], **{f"new_{name}": o.get(name) for name in names}} for o in outcomes]
-    )
+    if outcomes:
+        _settle.run(connection, [{"id_": o["id"], **{name: o.get(name) for name in OUTCOME}, **_UNCLAIMED} for o in outcomes])
 
 
 def release(connection: Connection, worker: str) -> None:

@@ -10,10 +10,11 @@ A transaction must have begun: `Store.read()` and `Store.write()` see to that.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Dialect, Executable, bindparam
+from sqlalchemy import BindParameter, Connection, Dialect, Executable, bindparam, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
@@ -119,6 +120,23 @@ class PreparedInsert:
 
 def _default(default: Any) -> Any:
     return default.arg(None) if default.is_callable else default.arg
+
+
+_savepoint, _release = Prepared(text("SAVEPOINT message")), Prepared(text("RELEASE SAVEPOINT message"))
+
+
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """What `Connection.begin_nested()` does, at a tenth of its cost: on any error all that was written in it is undone."""
+    _savepoint.run(connection, [{}])
+    try:
+        yield
+    except BaseException:
+        if not connection.invalidated:
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT message")
+            connection.exec_driver_sql("RELEASE SAVEPOINT message")
+        raise
+    _release.run(connection, [{}])
 
 
 class _Compiled:
