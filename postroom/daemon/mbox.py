@@ -34,10 +34,7 @@ def read_mbox(stream: BinaryIO, max_size: int) -> Iterator[bytes | None]:
     for block in _blocks(stream):
         text, at = before + block, len(before)
         for line_at, line_end in _separators(text, is_first):
-            if mail.begun:
-                mail.add(text[at:line_at])
-                yield mail.end()
-            elif line_at > at:  # what stands before the first separator
+            if mail.begun or line_at > at:
                 mail.add(text[at:line_at])
                 yield mail.end()
             mail, at = _Mail(max_size), line_end

@@ -178,7 +178,9 @@ def held(connection: Connection, worker: str, ids: Sequence[int]) -> set[int]:
 def settle(connection: Connection, outcomes: Sequence[dict[str, Any]]) -> None:
     """Write each delivery's outcome: `id`, `state`, `outcome`, `reason`, `decision`, `ticket_id`, `message_id`, `duplicate_of`, `processed_at`."""
     if outcomes:
-        _settle.run(connection, [{"id_": o["id"], **{name: o.get(name) for name in OUTCOME}, **_UNCLAIMED} for o in outcomes])
+        _settle.run(
+            connection, [{"id_": o["id"], **{name: o.get(name) for name in OUTCOME}, **_UNCLAIMED} for o in outcomes]
+        )
 
 
 def release(connection: Connection, worker: str) -> None:

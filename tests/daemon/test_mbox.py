@@ -59,9 +59,19 @@ def test_an_empty_mbox_holds_no_mail() -> None:
 
 
 def test_the_end_of_a_long_line_that_is_read_in_pieces_is_no_blank_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("postroom.daemon.mbox.LINE_MAX", 64)
+    monkeypatch.setattr("postroom.daemon.mbox.BLOCK", 64)
     text = b"Subject: one\n\n" + b"x" * 64 + b"\n" + BOB + b"x" * 64 + b"\n"
     assert [text] == mails(ANN + text)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_it_does_not_matter_where_what_is_read_at_once_ends(end: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = b"Subject: one\n\n>From x\n", b"Subject: two\n\n\ntext\n\n", b"Subject: three\n"
+    mbox = (ANN + one + b"\n" + BOB + two + b"\n" + ANN + three + b"\n").replace(b"\n", end)
+    expected = [mail.replace(b"\n", end) for mail in (one.replace(b">", b""), two, three)]
+    for block in range(len(ANN) + 1, len(mbox) + 2):
+        monkeypatch.setattr("postroom.daemon.mbox.BLOCK", block)
+        assert expected == mails(mbox)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from postroom.errors import TemporaryFailure
-from postroom.store import addressing, counters, messages, outbox, thread_index, tickets
+from postroom.store import addressing, counters, inbound, messages, outbox, thread_index, tickets
 from postroom.store.engine import Store, insert_new
-from postroom.store.prepared import REGISTRY, Prepared, PreparedIn, PreparedInsert
+from postroom.store.prepared import REGISTRY, Prepared, PreparedIn, PreparedInsert, savepoint
 from postroom.store.tables import Event, Participant, Ticket
 
 AT = datetime(2026, 11, 24, 12, 30, 15, 250_000, UTC)
-HOT = (addressing, counters, messages, outbox, thread_index, tickets)  # who have such statements
+HOT = (addressing, counters, inbound, messages, outbox, thread_index, tickets)  # who have such statements
 SMALL = ("agent",)  # tables that are read whole, as everybody in them is asked for
 
 
@@ -93,6 +93,19 @@ def test_rows_of_different_keys_are_different_statements(store):
     assert [event.detail["a"] for event in found] == [1, 2, 3]
 
 
+def test_a_savepoint_takes_back_what_was_written_in_it_and_no_more(store):
+    with store.write() as connection:
+        with savepoint(connection):
+            kept = add_ticket(connection, 1)
+        with pytest.raises(IntegrityError), savepoint(connection):
+            gone = add_ticket(connection, 2)
+            add_ticket(connection, 1)
+        with savepoint(connection), pytest.raises(ZeroDivisionError), savepoint(connection):
+            gone = add_ticket(connection, 3) / 0
+        assert tickets.by_number(connection, 1).id == kept
+        assert [tickets.by_number(connection, number) for number in (2, 3)] == [None, None], gone
+
+
 def ask_when_cut_off(store, ask):
     with store.read() as connection:
         pid = connection.exec_driver_sql("select pg_backend_pid()").scalar_one()
@@ -114,6 +127,12 @@ def test_a_lost_connection_is_known_as_one(postgresql_url):
         store.dispose()
 
 
+SETS = {
+    tickets._change: ("id_", "status"),
+    inbound._settle: ("id_", "state"),
+}  # what an UPDATE sets, only its rows name
+
+
 def test_no_statement_of_the_hot_path_reads_a_whole_table(store):
     """Each is explained as it is; on PostgreSQL without the choice that small tables would be read whole for."""
     assert HOT
@@ -123,7 +142,7 @@ def test_no_statement_of_the_hot_path_reads_a_whole_table(store):
             connection.exec_driver_sql("set enable_seqscan = off")
         for prepared in list(REGISTRY):
             try:
-                compiled = prepared._for(connection, ("id_", "status") if prepared is tickets._change else ())
+                compiled = prepared._for(connection, SETS.get(prepared, ()))
             except Exception:  # an INSERT, whose columns only its rows name
                 continue
             if not compiled.text.lstrip().startswith(("SELECT", "UPDATE")):
