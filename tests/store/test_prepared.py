@@ -93,17 +93,22 @@ def test_rows_of_different_keys_are_different_statements(store):
     assert [event.detail["a"] for event in found] == [1, 2, 3]
 
 
+def add_in_savepoint(connection, *numbers):
+    with savepoint(connection):
+        for number in numbers:
+            add_ticket(connection, number)
+
+
 def test_a_savepoint_takes_back_what_was_written_in_it_and_no_more(store):
     with store.write() as connection:
         with savepoint(connection):
             kept = add_ticket(connection, 1)
-        with pytest.raises(IntegrityError), savepoint(connection):
-            gone = add_ticket(connection, 2)
-            add_ticket(connection, 1)
-        with savepoint(connection), pytest.raises(ZeroDivisionError), savepoint(connection):
-            gone = add_ticket(connection, 3) / 0
+        with pytest.raises(IntegrityError):
+            add_in_savepoint(connection, 2, 1)
+        with savepoint(connection), pytest.raises(IntegrityError):
+            add_in_savepoint(connection, 3, 1)
         assert tickets.by_number(connection, 1).id == kept
-        assert [tickets.by_number(connection, number) for number in (2, 3)] == [None, None], gone
+        assert [tickets.by_number(connection, number) for number in (2, 3)] == [None, None]
 
 
 def ask_when_cut_off(store, ask):
