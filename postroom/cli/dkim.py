@@ -42,15 +42,22 @@ def record(config_path: str | None, name: str | None, as_json: bool) -> None:
             click.echo(zone_line(key.record_name, key.record))
 
 
-def check_key(settings: config.Config, name: str) -> str:
-    """What is to be said of the key of [dkim.NAME]. Raises ConfigError or UserError where others could not verify it."""
-    from postroom.daemon.resolver import open_resolver
+def sound_key(settings: config.Config, name: str) -> Key:
+    """The key of [dkim.NAME]. Raises ConfigError where nothing can be signed with it."""
     from postroom.outbound.addresses import domain_of
     from postroom.outbound.signing import read_key
 
     key = read_key(settings, name, settings.dkim[name])
     if not any(key.is_for(domain_of(mailbox.address)) for mailbox in settings.mailbox.values()):
         raise ConfigError(f"dkim.{name}: no mailbox sends from {key.domain}: nothing is signed with it")
+    return key
+
+
+def check_key(settings: config.Config, name: str) -> str:
+    """What is to be said of the key of [dkim.NAME]. Raises ConfigError or UserError where others could not verify it."""
+    from postroom.daemon.resolver import open_resolver
+
+    key = sound_key(settings, name)
     try:
         published = open_resolver(settings.authentication.resolver)(key.record_name, "TXT", DNS_SECONDS)
     except TemporaryFailure as error:

@@ -87,13 +87,17 @@ def show(config_path: str | None, purpose: str, language: str | None, as_json: b
 
 
 @command.command("check")
+@click.option("--json", "as_json", is_flag=True, help="One object a line, for each problem.")
 @click.pass_obj
-def check(config_path: str | None) -> int:
+def check(config_path: str | None, as_json: bool) -> int:
     """Say what of your templates and catalogues cannot be used; ours is sent in its place. Exit 1 where there is any."""
     problems = _templates(config.load(config_path)).check()
     for problem in problems:
-        click.echo(output.one_line(str(problem)), err=True)
-    if not problems:
+        if as_json:
+            output.print_json({"file": str(problem.path), "problem": problem.why})
+        else:
+            click.echo(output.one_line(str(problem)), err=True)
+    if not problems and not as_json:
         click.echo("every template and every catalogue can be used")
     return 1 if problems else 0
 
@@ -102,8 +106,11 @@ def check(config_path: str | None) -> int:
 @click.argument("what", nargs=-1, metavar="[REF] [PURPOSE]...")
 @click.option("--language", metavar="TAG", help="Without it: the ticket's, or templates.language.")
 @click.option("--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False), help="Write the HTML there.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line, for each mail.")
 @click.pass_obj
-def preview(config_path: str | None, what: tuple[str, ...], language: str | None, html_file: str | None) -> None:
+def preview(
+    config_path: str | None, what: tuple[str, ...], language: str | None, html_file: str | None, as_json: bool
+) -> None:
     """Show what mails about the ticket REF would say, or about an example; without a PURPOSE all of them.
 
     Nothing is sent. What a ticket does not tell (the reason of a refusal, say) is as in the example.
@@ -124,6 +131,9 @@ def preview(config_path: str | None, what: tuple[str, ...], language: str | None
         click.echo(f"written: {html_file}")
         return
     for purpose, words in mails.items():
+        if as_json:
+            output.print_json({"purpose": purpose, "subject": words.subject, "text": words.text, "html": words.html})
+            continue
         click.echo(f"# {purpose}\nSubject: {output.one_line(words.subject)}\n\n{output.shown(words.text)}\n")
 
 

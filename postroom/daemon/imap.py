@@ -133,8 +133,8 @@ def longest_wait(config: Config, name: str) -> float:
     return max(min(imap.poll_seconds, IDLE_RENEW) + imap.timeout_seconds, RETRY_MAX_SECONDS)
 
 
-def probe(config: Config, name: str, password: str) -> None:
-    """Connect, log in and look at the folder as the watcher does, leaving no trace.
+def probe(config: Config, name: str, password: str) -> datetime | None:
+    """Connect, log in and look at the folder as the watcher does, leaving no trace; until when the certificate is valid.
 
     UserError with one line where that cannot be: an unreachable host, a wrong password, a certificate that is not
     verified, a folder that is not there.
@@ -143,5 +143,6 @@ def probe(config: Config, name: str, password: str) -> None:
         with Session(config, imap_of(config, name), Plug()) as session:
             session.open(password)
             session.select(readonly=True)
+            return session.certificate_ends
     except TemporaryFailure as failure:
         raise UserError(f"mailbox.{name}.imap: {failure}") from failure

@@ -24,6 +24,7 @@ from imapclient.exceptions import IMAPClientError, LoginError
 from postroom.config import Config, Imap
 from postroom.daemon.imap_wire import ANSWER, Plug, TooLarge, Wire
 from postroom.errors import TemporaryFailure
+from postroom.outbound.smtp_wire import certificate_end
 
 KEYWORD = "$Postroom"  # set beside \Seen where the folder permits it: people's clients clear \Seen
 UIDS_IN_COMMAND = 500  # a line under 8,000 octets (RFC 7162 §4)
@@ -100,6 +101,12 @@ class Session:
             raise TemporaryFailure(
                 f"{self.where} refuses the user {self._imap.user} or the password: {said}"
             ) from error
+
+    @property
+    def certificate_ends(self) -> datetime | None:
+        """Until when the server's certificate is valid; None in the clear."""
+        sock = self._client.wire.sock
+        return certificate_end(sock.getpeercert()) if isinstance(sock, ssl.SSLSocket) else None
 
     def select(self, readonly: bool) -> int:
         """Open the folder, also anew; its UIDVALIDITY. `readonly` leaves no trace."""

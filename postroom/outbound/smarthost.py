@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from postroom.config import Config, SmartHost
 from postroom.errors import ConfigError
@@ -70,11 +71,15 @@ class SmarthostCarrier:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(session.quit() for session, _ in idle))
 
-    async def check(self) -> str:
-        """Connect, greet, log in, and say goodbye; host and port. Raises TemporaryFailure."""
+    async def check(self) -> tuple[str, datetime | None]:
+        """Connect, greet, log in, and say goodbye; host and port, and until when its certificate is valid.
+
+        Raises TemporaryFailure.
+        """
         session = await open_session(self._server)
+        ends = session.certificate_ends
         await session.quit()
-        return str(self._server)
+        return str(self._server), ends
 
     async def narrated(self, mail: Claimed, narrate: Narrator) -> str:
         """Hand over one mail on a connection of its own, and tell each step; the answer to its final dot."""

@@ -13,6 +13,7 @@ import re
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from postroom.config import SmartHost
 from postroom.errors import PermanentFailure, TemporaryFailure
@@ -91,6 +92,11 @@ class Session:
     def is_usable(self) -> bool:
         """Whether the next mail can go over it, as far as can be seen from here."""
         return self._wire.is_quiet
+
+    @property
+    def certificate_ends(self) -> datetime | None:
+        """Until when the server's certificate is valid; None in the clear."""
+        return self._wire.certificate_ends
 
     async def begin(self) -> None:
         """From the greeting to the login."""

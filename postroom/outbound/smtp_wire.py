@@ -10,9 +10,10 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from datetime import UTC, datetime
+from typing import Any, cast
 
 LINE_MAX = 8192  # octets; RFC 5321 §4.5.3.1.5 has 512, and servers are talkative
 REPLY_MAX = 64 << 10  # octets of all lines of one reply
@@ -127,6 +128,12 @@ class Wire(asyncio.Protocol):
         return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
 
     @property
+    def certificate_ends(self) -> datetime | None:
+        """Until when the server's certificate is valid; None in the clear."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return certificate_end(tls.getpeercert()) if tls else None
+
+    @property
     def tls_version(self) -> str:
         """The version of TLS that is spoken."""
         tls = self._transport.get_extra_info("ssl_object") if self._transport else None
@@ -179,6 +186,12 @@ class Wire(asyncio.Protocol):
             self._lost = "the connection was closed"
         if self._transport is not None:
             self._transport.abort()
+
+
+def certificate_end(certificate: Mapping[str, Any] | None) -> datetime | None:
+    """Until when a certificate, as `getpeercert()` gives it, is valid."""
+    end = (certificate or {}).get("notAfter")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(end)), UTC) if end else None
 
 
 def one_line(text: str) -> str:

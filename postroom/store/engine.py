@@ -97,8 +97,11 @@ class Store:
 
         A file of over QUICK_CHECK_MAX is not looked through: its start would take too long.
         """
-        if self.path is None or self.path.stat().st_size > QUICK_CHECK_MAX:
-            return
+        if self.path is not None and self.path.stat().st_size <= QUICK_CHECK_MAX:
+            self.look_through()
+
+    def look_through(self) -> None:
+        """ConfigError where SQLite finds the file damaged, however large it is: at about 3 s for each GiB."""
         with self.read() as connection:
             found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
         if found != "ok":

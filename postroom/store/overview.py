@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text
 
 from postroom.store import imap, inbound, outbox, smarthosts
-from postroom.store.tables import Delivery, InboundEmail, Ticket
+from postroom.store.tables import Delivery, Event, InboundEmail, Ticket
 
 WAITING_IN = ("pending", "processing", "quarantined")
 WAITING_OUT = ("pending", "sending", "retry")
@@ -52,6 +52,24 @@ def queues(connection: Connection) -> dict[str, dict[str, int]]:
     for queue, status, count in connection.execute(query):
         found.setdefault(queue, {})[status] = count
     return found
+
+
+def newest(connection: Connection) -> datetime | None:
+    """The latest moment at which something is known to have happened: by each table's last row."""
+    queries = [
+        select(moment).order_by(table.id.desc()).limit(1)
+        for table, moment in (
+            (InboundEmail, InboundEmail.received_at), (Event, Event.at), (Delivery, Delivery.created_at),
+        )
+    ]  # fmt: skip
+    found = [moment for query in queries if (moment := connection.execute(query).scalar_one_or_none()) is not None]
+    return max(found, default=None)
+
+
+def database_time(connection: Connection) -> datetime:
+    """On PostgreSQL: what its clock says."""
+    moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment
 
 
 def daemons(connection: Connection, name: str) -> list[str]:

@@ -39,12 +39,13 @@ def test_every_command_of_the_interface_is_there():
     words = {" ".join(path) for path, _ in leaves(postroom)}
     assert words == {
         "run", "init", "demo", "check", "ingest", "parse", "migrate", "status", "dkim record",
-        *(f"tickets {verb}" for verb in ["list", "show", "export", "assign", "status", "note", "reply", "merge", "unmerge", "split", "tag", "follow-up"]),
+        *(f"tickets {verb}" for verb in ["list", "show", "export", "assign", "status", "note", "reply", "merge", "unmerge", "split", "tag", "follow-up", "solution", "review"]),
         *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain", "quarantine", "release", "delete"]),
         *(f"outbox {verb}" for verb in ["list", "show", "send", "retry", "cancel"]), "send-test",
         *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), "mailboxes list",
         "rules list", "rules test", "keys new", "keys rotate", "report monthly",
-        *(f"addresses {verb}" for verb in ["list", "hold", "release"]), "forget", "backup", "restore",
+        *(f"addresses {verb}" for verb in ["list", "hold", "release"]), "forget", "backup", "restore", "rescue",
+        *(f"templates {verb}" for verb in ["list", "show", "check", "preview", "translate"]),
     }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def test_every_command_takes_the_configuration_and_what_prints_takes_json():
     for path, command in leaves(postroom):
         options = {option for parameter in command.params for option in parameter.opts}
         assert {"-c", "--config"} <= options, path
-        if path not in (("run",), ("demo",), ("inbound", "raw")):
+        if path not in (("run",), ("demo",), ("inbound", "raw"), ("templates", "translate")):
             assert "--json" in options, path
 
 

@@ -260,11 +260,11 @@ def test_what_is_to_be_published_is_printed_and_checked(tmp_path, monkeypatch):
         quoted = " ".join(f'"{published[at : at + 255]}"' for at in range(0, len(published), 255))
         monkeypatch.setitem(nameserver.RECORDS, (f"s-{name}._domainkey.example.com.", "TXT"), [quoted])
         with nameserver.serving() as resolver:
-            lines = run("check", resolver=resolver).splitlines()
+            lines = run("check", "--dns", resolver=resolver).splitlines()
         assert words in next(line for line in lines if f"dkim.{name}:" in line)
     text = text.replace('domain = "example.com"', 'domain = "example.org"', 1)
     assert "no mailbox sends from example.org" in run("check")
     monkeypatch.delitem(nameserver.RECORDS, ("s-ed._domainkey.example.com.", "TXT"))
     with nameserver.serving() as resolver:
-        lines = run("check", resolver=resolver).splitlines()
+        lines = run("check", "--dns", resolver=resolver).splitlines()
     assert any("there is no TXT record s-ed._domainkey.example.com; publish what this prints" in line for line in lines)

@@ -24,11 +24,11 @@ class Certificate:
         return context
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Write `certificate.pem` and `key.pem` into a folder; valid for a day. Raises PeerMissing without openssl."""
+def make_certificate(folder: Path, days: int = 1) -> Certificate:
+    """Write `certificate.pem` and `key.pem` into a folder; valid for so many days. Raises PeerMissing without openssl."""
     made = Certificate(folder / "certificate.pem", folder / "key.pem")
     command = [
-        need("openssl", "openssl"), "req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+        need("openssl", "openssl"), "req", "-x509", "-nodes", "-days", str(days), "-subj", "/CN=localhost",
         "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
         "-keyout", str(made.key), "-out", str(made.certificate),

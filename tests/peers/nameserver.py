@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import dns.flags
@@ -23,8 +23,8 @@ RECORDS = {
 
 
 @contextmanager
-def serving(answers: bool = True) -> Iterator[str]:
-    """A name server, by its address and port; one that is silent where `answers` is False."""
+def serving(answers: bool = True, more: Mapping[tuple[str, str], list[str]] = {}) -> Iterator[str]:
+    """A name server, by its address and port; one that is silent where `answers` is False. `more` are further records."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
         door.bind(("127.0.0.1", 0))
 
@@ -34,7 +34,7 @@ def serving(answers: bool = True) -> Iterator[str]:
                 if question == b"end":
                     return
                 if answers:
-                    door.sendto(_answer(question), client)
+                    door.sendto(_answer(question, {**RECORDS, **more}), client)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -45,7 +45,7 @@ def serving(answers: bool = True) -> Iterator[str]:
             thread.join()
 
 
-def _answer(octets: bytes) -> bytes:
+def _answer(octets: bytes, records: Mapping[tuple[str, str], list[str]]) -> bytes:
     query = dns.message.from_wire(octets)
     response = dns.message.make_response(query)
     response.flags |= dns.flags.RA
@@ -55,8 +55,8 @@ def _answer(octets: bytes) -> bytes:
         name = "x.example."
     if name == "broken.example.":
         response.set_rcode(dns.rcode.SERVFAIL)
-    elif (name, kind) in RECORDS:
-        response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *RECORDS[name, kind]))
+    elif (name, kind) in records:
+        response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *records[name, kind]))
     elif name != "x.example.":
         response.set_rcode(dns.rcode.NXDOMAIN)
     return response.to_wire()
