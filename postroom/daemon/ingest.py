@@ -1,4 +1,4 @@
-"""The third door: mail from files, stored in groups and then processed to the end.
+"""The third door: mail from files, stored in groups, and processed to the end while more of it is being stored.
 
 Taking the same files again changes nothing: each mail is one row by its mailbox, recipient and bytes. Where a
 daemon holds the store, it does the processing, and this waits for it; else this processes, holding the lock.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -98,16 +100,22 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
     """
     summary = Summary()
     destination = Destination(house.config, house.mailboxes, options)
-    for group in _groups(_sound(mails, summary)):
-        with house.store.write() as connection:
-            accepted = inbound.accept(connection, [destination.delivery(raw) for raw in group])
-            left = ingested.waiting(connection, [a.id for a in accepted if not a.is_new])
-        summary.take(accepted, left)
-        watching.took(sum(map(len, group)))
-    if summary.new:
-        _process(house, summary.new, lambda done: watching.processing(done, len(summary.new)))
-        with house.store.read() as connection:
-            summary.outcomes = ingested.outcomes(connection, list(summary.new))
+    with ExitStack() as held:
+        beside = _begin_beside(house, held)
+        for group in _groups(_sound(mails, summary)):
+            with house.store.write() as connection:
+                accepted = inbound.accept(connection, [destination.delivery(raw) for raw in group])
+                left = ingested.waiting(connection, [a.id for a in accepted if not a.is_new])
+            summary.take(accepted, left)
+            watching.took(sum(map(len, group)))
+            if beside:
+                beside.wake()
+        if beside:
+            beside.finish()
+        if summary.new:
+            _process(house, beside, summary.new, lambda done: watching.processing(done, len(summary.new)))
+            with house.store.read() as connection:
+                summary.outcomes = ingested.outcomes(connection, list(summary.new))
     return summary
 
 
@@ -179,7 +187,64 @@ class Destination:
         return self._first
 
 
-def _process(house: House, new: Collection[int], progress: Callable[[int], None]) -> None:
+class _Beside:
+    """Processes what is stored while more is being stored: parsing and the database keep both cores busy."""
+
+    def __init__(self, processor: Processor) -> None:
+        self.processor = processor
+        self._stored, self._ends = threading.Event(), threading.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        self._done = self._thread.submit(self._run)
+
+    def wake(self) -> None:
+        """More was stored. Raises what processing has failed with."""
+        if self._done.done():
+            self._done.result()
+        self._stored.set()
+
+    def finish(self) -> None:
+        """Nothing more will be stored."""
+        self._ends.set()
+        self._stored.set()
+
+    def is_done(self, seconds: float) -> bool:
+        """Whether all that was stored had its turn, within so many seconds. Raises what processing has failed with."""
+        wait([self._done], seconds)
+        if self._done.done():
+            self._done.result()
+        return self._done.done()
+
+    def leave(self) -> None:
+        """End after the batch at hand; what was claimed beyond it is given back."""
+        self.processor.stop()
+        self.finish()
+        self._thread.shutdown()
+
+    def _run(self) -> None:
+        ends = False
+        while not ends:
+            self._stored.wait()
+            ends = self._ends.is_set()
+            self._stored.clear()
+            self.processor.drain()
+
+
+def _begin_beside(house: House, held: ExitStack) -> _Beside | None:
+    """What processes here, holding the store; None where a daemon holds it, and does that."""
+    try:
+        held.enter_context(house.store.daemon_lock("ingest"))
+    except ConfigError:
+        return None
+    if house.store.is_sqlite:  # nobody else can be working on it
+        with house.store.write() as connection:
+            inbound.recover(connection)
+    workers = held.enter_context(Workers(house.config.processing))
+    beside = _Beside(Processor(house.config, house.store, workers, house.reception, now))
+    held.callback(beside.leave)
+    return beside
+
+
+def _process(house: House, beside: _Beside | None, new: Collection[int], progress: Callable[[int], None]) -> None:
     """Return when none of these rows waits any more: processed here, or by the daemon that holds the store."""
 
     first, last = min(new), max(new)
@@ -190,25 +255,12 @@ def _process(house: House, new: Collection[int], progress: Callable[[int], None]
         progress(max(len(new) - left, 0))
         return left
 
+    while beside and not beside.is_done(LOOK_SECONDS):
+        look()
     while look():
         with ExitStack() as held:
-            try:
-                held.enter_context(house.store.daemon_lock("ingest"))
-            except ConfigError:
+            here = beside or _begin_beside(house, held)
+            if here is None:
                 time.sleep(LOOK_SECONDS)  # the daemon does it; should it end meanwhile, the lock is free
-            else:
-                _process_here(house, held, look)
-
-
-def _process_here(house: House, held: ExitStack, look: Callable[[], int]) -> None:
-    def after_a_batch() -> None:
-        look()
-
-    if house.store.is_sqlite:  # nobody else can be working on it
-        with house.store.write() as connection:
-            inbound.recover(connection)
-    workers = held.enter_context(Workers(house.config.processing))
-    processor = Processor(house.config, house.store, workers, house.reception, now, after_a_batch)
-    while look():
-        if not processor.drain():
-            time.sleep(LOOK_SECONDS)  # another try is not due yet, or another daemon has taken it
+            elif not here.processor.drain():
+                time.sleep(LOOK_SECONDS)  # another try is not due yet, or another daemon has taken it

@@ -105,6 +105,9 @@ class Processor:
             for batch in batches:
                 counts += self._apply(batch)
                 self._on_enqueued()
+        if self._stopping.is_set():
+            with suppress(TemporaryFailure):  # else the leases run out by themselves
+                self._release()
         return counts
 
     def _run(self) -> None:
@@ -121,8 +124,6 @@ class Processor:
                 self._stopping.wait(BACKOFF_SECONDS)
             else:
                 self._awake.wait(IDLE_SECONDS)
-        with suppress(TemporaryFailure):  # else the leases run out by themselves
-            self._release()
 
     def _release(self) -> None:
         """Give back what we claimed and did not finish, as if it had not been claimed."""

@@ -30,6 +30,7 @@ from postroom.store.inbound import Claimed
 from postroom.store.thread_index import ThreadIndex
 from postroom.threading.find import ask, best_first, find_ticket, read_tokens
 from postroom.threading.match import Match, Question
+from postroom.threading.rules import named
 from postroom.threading.tokens import NO_TICKET, ReplyToken, Signer
 
 REPORTS = (Kind.BOUNCE, Kind.COMPLAINT, Kind.RECEIPT)
@@ -175,7 +176,7 @@ class _Receiving:
 
     def find(self, question: Question) -> Match:
         """Find the ticket; every rule that was tried is noted with its evidence."""
-        match = find_ticket(self.email, ThreadIndex(self.connection), question)
+        match = find_ticket(self.email, ThreadIndex(self.connection, named(self.email)), question)
         for finding in match.tried:
             self.settled.note("ticket", finding.rule, finding.outcome, finding.why, **finding.evidence)
         return match

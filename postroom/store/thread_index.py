@@ -50,11 +50,23 @@ _same_subject = Prepared(
 class ThreadIndex:
     """The index, as one transaction sees it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, expected: Sequence[str] = ()) -> None:
+        """`expected`: Message-IDs that it will be asked for; they are looked up all at once."""
         self._connection = connection
+        self._expected = dict.fromkeys(expected)
+        self._looked_up: dict[str, list[tuple[int, str]]] | None = None
 
     def by_refs(self, refs: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
         """For each known Message-ID the tickets that it points to, oldest first: (ticket id, kind)."""
+        if not self._expected:
+            return self._hits(refs)
+        if self._looked_up is None:
+            self._looked_up = self._hits(list(self._expected))
+        known, unknown = self._looked_up, [ref for ref in refs if ref not in self._expected]
+        found = {ref: known[ref] for ref in refs if ref in known}
+        return {**found, **self._hits(unknown)} if unknown else found
+
+    def _hits(self, refs: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
         found: dict[str, list[tuple[int, str]]] = {}
         wanted = bounded(refs)
         if not wanted:

@@ -64,7 +64,7 @@ def shared_ancestor(email: ParsedEmail, index: Index, question: Question) -> Fin
 
     So a reply copied in mid-thread finds its ticket, and a reply that overtook its original is joined by it.
     """
-    refs = [*answered(email), *([email.message_id] if email.message_id else [])]
+    refs = named(email)
     hits = index.by_refs(refs)
     pointed = [(ref, id_) for ref in refs for id_, _ in hits.get(ref, ())]
     return _authorised("shared-ancestor", "names a message that the ticket names too", pointed, index, question)
@@ -101,19 +101,28 @@ def answered(email: ParsedEmail) -> list[str]:
     return refs if len(refs) <= MAX_ANSWERED else [*refs[: MAX_ANSWERED - 1], refs[-1]]
 
 
+def named(email: ParsedEmail) -> list[str]:
+    """What it answers, and its own Message-ID: all that the rules look up."""
+    return [*answered(email), *([email.message_id] if email.message_id else [])]
+
+
 def _authorised(
     rule: str, why: str, pointed: Iterable[tuple[str, int]], index: Index, question: Question, trusted: bool = True
 ) -> Finding:
     """Of the tickets that evidence points to, those whose participant the author is (all, in an archive)."""
-    named: dict[int, str] = {}
+    by_ticket: dict[int, str] = {}
     for ref, ticket in pointed:
-        named.setdefault(ticket, ref)
+        by_ticket.setdefault(ticket, ref)
     everyone = question.archive and trusted
     own = (
-        set(named) if everyone else index.taking_part(tuple(named), question.author) if question.author else set[int]()
+        set(by_ticket)
+        if everyone
+        else index.taking_part(tuple(by_ticket), question.author)
+        if question.author
+        else set[int]()
     )
-    allowed = {ticket: ref for ticket, ref in named.items() if ticket in own}
-    refused = {ticket: ref for ticket, ref in named.items() if ticket not in own}
+    allowed = {ticket: ref for ticket, ref in by_ticket.items() if ticket in own}
+    refused = {ticket: ref for ticket, ref in by_ticket.items() if ticket not in own}
     if allowed:
         return Finding(rule, Outcome.HELD, why, {"messageId": next(iter(allowed.values()))}, tuple(allowed))
     if refused:
