@@ -26,6 +26,7 @@ BUNDLE_COUNT = 16  # messages handed over at once
 BUNDLE_SIZE = 1 << 20  # octets handed over at once; a larger message goes alone
 TASKS_PER_WORKER = 2000  # bundles, after which a worker is replaced: whatever leaks, ends
 WORKERS_MAX = 4
+PRELOADED = ["postroom.daemon.workers", "postroom.parsers.email"]  # read once; the workers share what that takes
 SECONDS_MIN = 0.05  # what any work is given
 GRACE_SECONDS = 0.2  # for taking the mail over, beyond the time that parsing may take
 
@@ -117,9 +118,11 @@ class Workers:
         return [result for result, _ in timed]
 
     def _open(self) -> ProcessPool:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
         return ProcessPool(
             max_workers=self._count, max_tasks=TASKS_PER_WORKER, initializer=_limit, initargs=[self._memory],
-            context=multiprocessing.get_context("forkserver"),
+            context=context,
         )  # fmt: skip
 
     def close(self) -> None:
