@@ -12,6 +12,12 @@ An error that nobody classified counts as temporary: mail waits rather than bein
 
 from __future__ import annotations
 
+import re
+
+DESCRIBED_MAX = 500  # characters
+# What a message quotes; an apostrophe within a word ("can't") opens nothing, and what is cut off is quoted to its end.
+QUOTED = re.compile(r"""(?<![A-Za-z0-9])[bu]?(?:'(?:[^'\\]|\\.)*(?:'|\Z)|"(?:[^"\\]|\\.)*(?:"|\Z))""")
+
 
 class PostroomError(Exception):
     """The root of the tree."""
@@ -41,3 +47,15 @@ class TemporaryFailure(PostroomError):
 
 class PermanentFailure(PostroomError):
     """Trying again is of no use: an answer of class 5, a message that breaks its worker."""
+
+
+def described(error: BaseException) -> str:
+    """An exception's type and the first line of what it says, fit for a log.
+
+    What nobody foresaw may quote the value that it stumbled over, a piece of somebody's mail perhaps: what stands in quotes
+    is left out, and so are a database's further lines.
+    """
+    words = str(error).strip().partition("\n")[0][:DESCRIBED_MAX]
+    if not isinstance(error, PostroomError | OSError):
+        words = QUOTED.sub("'…'", words)
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -68,6 +68,10 @@ def _missing_server_skips() -> Any:
 @pytest.fixture(autouse=True)
 def logs_as_new() -> Iterator[None]:
     """A command that a test calls in its own process sets up logging; the next test finds it as it was."""
+    for processor in structlog.get_config()["processors"]:
+        if isinstance(processor, structlog.dev.ConsoleRenderer):
+            # rich's shows every local variable, and takes seconds where much is going on, with the store's lock in hand
+            processor._exception_formatter = structlog.dev.plain_traceback
     yield
     structlog.reset_defaults()
 

@@ -10,6 +10,7 @@ import click
 from postroom import config
 from postroom.cli import output
 from postroom.cli.finding import Finding, checked
+from postroom.cli.opening import log_errors_only
 from postroom.errors import ConfigError
 
 PROBES_AT_ONCE = 8
@@ -23,6 +24,7 @@ COLOURS = {"ok": {"fg": "green"}, "warning": {"fg": "yellow", "bold": True}, "fa
 def command(config_path: str | None, with_dns: bool, as_json: bool) -> int:
     """Check the configuration, this machine, and each connection: one line each, `ok`, `warning` or `failed`, and what to do."""
     settings = config.load(config_path)
+    log_errors_only(settings)
     worst = 0
     for finding in check(settings, with_dns):
         worst = max(worst, finding.status)

@@ -43,11 +43,9 @@ def command(
     nothing. Hidden files and folders of a directory are left out.
     """
     settings = config.load(config_path)
-    from postroom.daemon import log
     from postroom.daemon.ingest import Options, ingest
     from postroom.daemon.mailfiles import count_octets, find_mails
 
-    log.configure(config.Log(level="error", format=settings.log.format))
     sender = sender.strip("<>") if sender is not None else None
     options = Options(mailbox, recipient, sender, quiet, archive)
     mails = find_mails(paths, sys.stdin.buffer, int(settings.smtp.max_size))

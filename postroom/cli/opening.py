@@ -27,6 +27,7 @@ def open_store(settings: config.Config, create: bool = False) -> Iterator[Store]
 
     if not create:
         _must_exist(settings)
+    log_errors_only(settings)
     store = Store(settings.store_url())
     try:
         if not migrate.is_current(store):
@@ -48,6 +49,16 @@ def open_house(settings: config.Config, create: bool = False) -> Iterator[House]
 
     with open_store(settings, create), house.open_house(settings) as opened:
         yield opened
+
+
+def log_errors_only(settings: config.Config) -> None:
+    """Let what the rooms say in their log be heard where it is an error, on standard error: the output is for data."""
+    import structlog
+
+    from postroom.daemon import log
+
+    if not structlog.is_configured():  # by a command that says more
+        log.configure(config.Log(level="error", format=settings.log.format))
 
 
 def database_file(settings: config.Config) -> Path | None:

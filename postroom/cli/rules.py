@@ -63,10 +63,8 @@ def test(
     A FILE holds one mail; - is standard input.
     """
     settings = config.load(config_path)
-    from postroom.daemon import log
     from postroom.daemon.ingest import Destination, Options
 
-    log.configure(config.Log(level="error", format=settings.log.format))
     options = Options(mailbox, recipient, sender.strip("<>") if sender is not None else None)
     unread = 0
     with open_house(settings) as house:

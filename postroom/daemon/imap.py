@@ -18,7 +18,7 @@ from postroom.daemon.imap_reconcile import Reconciler, imap_of
 from postroom.daemon.imap_session import Refused, Session
 from postroom.daemon.imap_wire import Plug
 from postroom.daemon.intake import Intake
-from postroom.errors import PostroomError, TemporaryFailure, UserError
+from postroom.errors import PostroomError, TemporaryFailure, UserError, described
 from postroom.store import imap as rows
 from postroom.store.engine import Store
 
@@ -117,7 +117,7 @@ class Watcher:
             self._stopping.wait(GATHER_SECONDS)
 
     def _note_failure(self, error: Exception, pause: float) -> None:
-        text = str(error) if isinstance(error, PostroomError) else f"{type(error).__name__}: {error}"
+        text = str(error) if isinstance(error, PostroomError) else described(error)
         unexpected = None if isinstance(error, PostroomError) else error
         self._log.warning("mailbox fails", error=text, retry_in=round(pause, 1), exc_info=unexpected)
         try:

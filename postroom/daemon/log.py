@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Collection
 from contextlib import suppress
@@ -21,6 +22,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from postroom import config
+from postroom.errors import described
 
 MAX_VALUE = 300  # characters of one value; a mail's text has no place in a log
 MAX_FRAMES = 12  # the innermost of a traceback
@@ -57,6 +59,23 @@ def masked(address: str) -> str:
     return f"{base}{plus}{'*' if plus else ''}{at}{domain}"
 
 
+def catch_the_rest() -> None:
+    """From now on, what ends a thread or the program unforeseen is an event, too, and no traceback that quotes values."""
+    log: FilteringBoundLogger = structlog.get_logger()
+
+    def in_thread(died: threading.ExceptHookArgs) -> None:
+        name = died.thread.name if died.thread else "?"
+        log.error("died", part=name, exc_info=died.exc_value)
+
+    def at_last(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+        log.error("died", part="postroom", exc_info=error)
+
+    def unraisable(args: Any) -> None:
+        log.error("failed", job="clearing up", exc_info=args.exc_value)
+
+    threading.excepthook, sys.excepthook, sys.unraisablehook = in_thread, at_last, unraisable
+
+
 class _Describe:
     """Make an event's values fit to be seen: plain, short, without secrets; an exception in one line."""
 
@@ -64,20 +83,20 @@ class _Describe:
         self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        described: EventDict = {
+        shown: EventDict = {
             "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             "level": method if method != "exception" else "error",
             "event": self._value(event.pop("event", "")),
         }
         if name := getattr(logger, "name", ""):
-            described["logger"] = name
+            shown["logger"] = name
         error = _exception(event.pop("exc_info", None))
         for key, value in event.items():
-            described[str(key)] = HIDDEN if SECRET_KEYS.search(str(key)) and value else self._value(value)
+            shown[str(key)] = HIDDEN if SECRET_KEYS.search(str(key)) and value else self._value(value)
         if error is not None:
-            described["error"] = self._value(describe_error(error))
-            described["trace"] = _trace(error.__traceback__)
-        return described
+            shown["error"] = self._value(described(error))
+            shown["trace"] = _trace(error.__traceback__)
+        return shown
 
     def _value(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
@@ -91,16 +110,10 @@ class _Describe:
                 str(key): HIDDEN if SECRET_KEYS.search(str(key)) and item else self._value(item)
                 for key, item in value.items()
             }
-        text = describe_error(value) if isinstance(value, BaseException) else str(value)
+        text = described(value) if isinstance(value, BaseException) else str(value)
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
-
-
-def describe_error(error: BaseException) -> str:
-    """An exception's type and the first line of what it says: a database's second line quotes the values."""
-    words = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _exception(exc_info: Any) -> BaseException | None:

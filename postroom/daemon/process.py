@@ -30,7 +30,7 @@ from postroom.daemon.metrics import Metrics
 from postroom.daemon.receive import Reception, Settled, receive
 from postroom.daemon.workers import Broken, Workers
 from postroom.desk.authentication import Authentication
-from postroom.errors import PermanentFailure, TemporaryFailure
+from postroom.errors import PermanentFailure, TemporaryFailure, described
 from postroom.parsers.parsed import ParsedEmail
 from postroom.store import inbound
 from postroom.store.engine import Store
@@ -216,8 +216,8 @@ class Processor:
             if isinstance(error, DBAPIError) and (error.connection_invalidated or not _is_about_data(error)):
                 raise  # the database again, or PostgreSQL has ended a session that hung
             log.exception("broken", inbound=claimed.id)
-            kind = "" if isinstance(error, PermanentFailure) else f"{type(error).__name__}: "
-            self._fail(connection, claimed, f"processing failed: {kind}{error}", counts)
+            why = str(error) if isinstance(error, PermanentFailure) else described(error)
+            self._fail(connection, claimed, f"processing failed: {why}", counts)
         return None
 
     def _fail(self, connection: Connection, claimed: Claimed, reason: str, counts: Counter[str]) -> None:

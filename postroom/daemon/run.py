@@ -62,6 +62,7 @@ async def serve(config: Config, on_stopping: Callable[[], None] = lambda: None) 
     """Run the daemon until SIGTERM or SIGINT. Raises ConfigError and UserError where it cannot begin."""
     secrets = read_secrets(config)
     logging.configure(config.log, [secret for secret in secrets.values() if secret])
+    logging.catch_the_rest()
     with suppress(OSError, ValueError):  # a watchdog that gives up sends SIGABRT: say where each thread was
         faulthandler.enable()
     stop, reload = asyncio.Event(), asyncio.Event()

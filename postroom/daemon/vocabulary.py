@@ -18,6 +18,7 @@ EVENTS = {
     "component goes on": "it makes progress again",
     "loop ended": "a part ended before its time, and is begun again",
     "loop failed": "a part failed, and is begun again",
+    "died": "a thread, or all of it, ended by an error that nobody foresaw; where, and what",
     "failed": "a job, a batch or a page failed and is tried again; the error is beside it",
     "alarm": "the operator was told: what, and why",
     "alarm over": "the operator was told that it is over",

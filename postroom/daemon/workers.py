@@ -20,6 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from postroom.config import Processing
 from postroom.daemon.metrics import Metrics
+from postroom.errors import described
 from postroom.parsers.parsed import ParsedEmail
 
 BUNDLE_COUNT = 16  # messages handed over at once
@@ -87,7 +88,7 @@ class Workers:
         except CancelledError:
             return Broken("its worker was stopped")
         except Exception as error:  # the edge: whatever one message does, the next flows on
-            return Broken(f"it failed: {type(error).__name__}: {error}"[:500])
+            return Broken(f"it failed: {described(error)}")
         return result
 
     def _alone(self, mail: bytes) -> ParsedEmail | Broken:
@@ -167,7 +168,7 @@ def _parse_one(parse: Parse, mail: bytes) -> ParsedEmail | Broken:
     except MemoryError:
         return Broken("parsing needed more memory than it may have")
     except Exception as error:  # the edge: whatever one message does, the next flows on
-        return Broken(f"parsing failed: {type(error).__name__}: {error}"[:500])
+        return Broken(f"parsing failed: {described(error)}")
 
 
 def _parse(mail: bytes) -> ParsedEmail:

@@ -25,7 +25,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from postroom.config import Config
-from postroom.errors import PermanentFailure, TemporaryFailure
+from postroom.errors import PermanentFailure, TemporaryFailure, described
 from postroom.outbound.carriers import Carrier, InDoubt, LeaseLost, NotOpen
 from postroom.outbound.ledger import Ledger
 from postroom.outbound.notify import Notifier
@@ -202,10 +202,11 @@ class Courier:
 
     def _after(self, delivery: Claimed, error: Exception) -> Outcome:
         """What a failure that is not final leads to."""
-        reason = (str(error) or type(error).__name__)[:MAX_REASON]
+        reason = str(error) or type(error).__name__
         if not isinstance(error, TemporaryFailure):
             self._log.exception("attempt broke", delivery=delivery.id)
-            reason = f"{type(error).__name__}: {reason}"
+            reason = described(error)
+        reason = reason[:MAX_REASON]
         if isinstance(error, InDoubt) and delivery.automatic:
             return Outcome(delivery.id, "failed", f"{DOUBT} ({reason})")
         settings = self._config.outgoing

@@ -3,7 +3,10 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -13,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from postroom import config
 from postroom.daemon import log as daemon_log
 from postroom.daemon.log import masked
+from postroom.errors import TemporaryFailure, described
 
 HOSTILE = "a\r\n2026-11-24T00:00:00.000Z info    accepted inbound=7\x1b[31m\x00\u2028\u202e\udcff"
 
@@ -98,6 +102,53 @@ def test_an_error_of_the_database_does_not_quote_the_mail() -> None:
     engine.dispose()
     assert "UNIQUE constraint failed" in stream.getvalue()
     assert "private words" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("invalid literal for int() with base 10: 'private words'"),
+        KeyError("private words"),
+        UnicodeEncodeError("ascii", "private words \u00e9", 14, 15, "ordinal not in range"),
+        TypeError("can't read b'private words' as text"),
+        ValueError("it isn't \"private words, and not closed"),
+        AssertionError("""'say "private words" aloud' and 'it\\'s private words'"""),
+        ValueError("first line\nprivate words"),
+    ],
+)
+def test_what_an_exception_quotes_is_left_out(error: Exception) -> None:
+    stream = logged()
+    structlog.get_logger().error("failed", exc_info=error, why=error)
+    assert "private" not in stream.getvalue()
+    assert type(error).__name__ in stream.getvalue()
+
+
+def test_what_we_say_ourselves_is_said_whole() -> None:
+    assert described(TemporaryFailure("'INBOX' is not there")) == "TemporaryFailure: 'INBOX' is not there"
+    assert described(ValueError("can't do it, isn't there")) == "ValueError: can't do it, isn't there"
+
+
+def test_what_ends_a_thread_or_the_program_is_one_line_without_what_it_quotes(tmp_path: Path) -> None:
+    program = """
+import threading
+from postroom import config
+from postroom.daemon import log
+log.configure(config.Log(), ["hunter2hunter2"])
+log.catch_the_rest()
+def fall(words):
+    private = words
+    return int(private)
+thread = threading.Thread(target=fall, args=("private words",), name="intake")
+thread.start()
+thread.join()
+fall("hunter2hunter2")
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    lines = [line.split(" ", 1)[1] for line in ran.stderr.splitlines()]
+    assert ran.returncode == 1
+    assert [line.split(" error=")[0] for line in lines] == ["error   died part=intake", "error   died part=postroom"]
+    assert "private words" not in ran.stderr
+    assert "hunter2" not in ran.stderr
 
 
 def test_an_exception_says_where_it_happened_in_one_line() -> None:

@@ -191,7 +191,7 @@ def test_what_an_exception_quotes_never_stops_the_others(desk, real, clock):
     assert process.drain() == {"opened": 1}
     clock.ahead += timedelta(minutes=1)
     assert process.drain() == {"quarantined": 1}
-    assert row(desk, bad).reason == "processing failed: ValueError: it holds ?, ? and?more"
+    assert row(desk, bad).reason == "processing failed: ValueError: it holds ?, ? and"
     assert row(desk, good).state == "processed"
 
 
