@@ -88,6 +88,11 @@ class Imap(Section, frozen=True, kw_only=True):
     poll_seconds: float = 60
     timeout_seconds: float = 60
 
+    @property
+    def account(self) -> str:
+        """The account's name in the store."""
+        return f"{self.user}@{self.host}:{self.port}"
+
 
 class Mailbox(Section, frozen=True, kw_only=True):
     """`[mailbox.NAME]`: an address that we serve, and its own sender."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -39,10 +40,11 @@ def list_(config_path: str | None, as_json: bool) -> None:
 
 def with_state(settings: config.Config) -> list[dict[str, Any]]:
     """Each mailbox of the configuration as JSON, with how its watcher fares (None for mail by SMTP)."""
-    from postroom.store import imap
+    from postroom.store import imap, nodes
 
     with open_store(settings) as store, store.read() as connection:
         states = {row.mailbox: row for row in imap.states(connection)}
+        watched = {(of, folder): node for of, folder, node in nodes.watched(connection, datetime.now(UTC))}
     rows = []
     for name, mailbox in settings.mailbox.items():
         state = states.get(name) if mailbox.imap else None
@@ -52,6 +54,7 @@ def with_state(settings: config.Config) -> list[dict[str, Any]]:
             "lastSuccessAt": output.utc(state.last_success_at) if state else None,
             "failingSince": output.utc(state.failing_since) if state else None,
             "lastError": state.last_error if state else None,
+            "watchedBy": watched.get((mailbox.imap.account, mailbox.imap.folder)) if mailbox.imap else None,
         })  # fmt: skip
     return rows
 

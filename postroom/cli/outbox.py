@@ -132,6 +132,7 @@ async def _send(settings: config.Config, house: House) -> dict[str, int]:
     from postroom.daemon.begin import read_secrets
     from postroom.daemon.failpoint import failpoint
     from postroom.daemon.house import now
+    from postroom.daemon.presence import Presence
     from postroom.outbound.courier import Courier
     from postroom.outbound.smtp_auth import passwords
     from postroom.store import outbox
@@ -142,7 +143,8 @@ async def _send(settings: config.Config, house: House) -> dict[str, int]:
     courier = Courier(
         settings, house.store, credentials, now, SystemRandom(), logger, notifier=house.notifier, failpoint=failpoint
     )
-    await courier.deliver_due()
+    with Presence(house.store):
+        await courier.deliver_due()
     with house.store.read() as connection:
         return outbox.count_by_state(connection)
 

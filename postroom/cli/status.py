@@ -27,7 +27,7 @@ def command(config_path: str | None, as_json: bool) -> None:
     with open_store(settings) as store:
         state = _state(store, settings.answers.all_hour, now) | _around(store, settings)
     state["mailboxes"] = [
-        {key: row[key] for key in ("name", "address", "lastSuccessAt", "failingSince", "lastError")}
+        {key: row[key] for key in ("name", "address", "lastSuccessAt", "failingSince", "lastError", "watchedBy")}
         | {"comesBy": "imap" if row["imap"] else "smtp"}
         for row in mailboxes.with_state(settings)
     ]
@@ -120,8 +120,11 @@ def _print(state: dict[str, Any]) -> None:
         output.field("Refused", f"{state['leftOnServers']} left on their IMAP servers")
     click.echo()
     output.print_table(
-        ("MAILBOX", "ADDRESS", "COMES BY", "LAST READ", "TROUBLE"),
-        [(m["name"], m["address"], m["comesBy"].upper(), m["lastSuccessAt"], _trouble(m)) for m in state["mailboxes"]],
+        ("MAILBOX", "ADDRESS", "COMES BY", "LAST READ", "HELD BY", "TROUBLE"),
+        [
+            (m["name"], m["address"], m["comesBy"].upper(), m["lastSuccessAt"], m["watchedBy"], _trouble(m))
+            for m in state["mailboxes"]
+        ],
         "no mailboxes",
     )
 

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -20,12 +21,14 @@ from postroom.daemon.imap_wire import Plug
 from postroom.daemon.intake import Intake
 from postroom.errors import PostroomError, TemporaryFailure, UserError, described
 from postroom.store import imap as rows
+from postroom.store import nodes
 from postroom.store.engine import Store
 
 IDLE_RENEW = 29 * 60.0  # seconds; servers may drop an idle client at 30 minutes (RFC 2177)
 GATHER_SECONDS = 0.05  # between news and a look: mail comes in bursts, and a server may cry news without end
 RETRY_FIRST_SECONDS = 1.0  # the most that the first pause after a failure lasts; each following may be twice as long
 RETRY_MAX_SECONDS = 300.0
+ELSEWHERE_SECONDS = 2.0  # between looks whether a folder that another daemon watches is free
 STEADY_SECONDS = 60.0  # a connection that lasted so long had nothing to do with the failure before it
 
 log = structlog.get_logger()
@@ -56,6 +59,7 @@ class Watcher:
         self._plug = Plug(beat)
         self._reconciler = Reconciler(config, name, store, intake, clock, self._stopping, beat)
         self._thread = threading.Thread(target=self._run, name=f"imap-{name}", daemon=True)
+        self._elsewhere: str | None = ""  # the daemon that watches the folder; None: we do; "": not known yet
         self._log = log.bind(mailbox=name)
 
     def start(self) -> None:
@@ -88,13 +92,39 @@ class Watcher:
                 self._note_failure(error, pause)
                 self._beat()
                 self._stopping.wait(pause)
+        self._give_back()
+
+    def _is_ours(self) -> bool:
+        """Whether the folder is this daemon's to watch; of those on one database one does, the others wait for its end."""
+        if self._store.is_sqlite:
+            return True
+        with self._store.write() as connection:
+            holder = nodes.lease_folder(connection, *self._lease())
+        if holder != self._elsewhere:
+            self._elsewhere = holder
+            if holder:
+                self._log.info("watched elsewhere", node=holder)
+            else:
+                self._log.info("watching", folder=self._imap.folder)
+        return holder is None
+
+    def _lease(self) -> tuple[str, str, str, datetime]:
+        return self._imap.account, self._imap.folder, self._store.node, self._clock()
+
+    def _give_back(self) -> None:
+        if self._elsewhere is None:
+            with suppress(PostroomError), self._store.write() as connection:  # else it ends with this daemon
+                nodes.give_folder_back(connection, *self._lease()[:3])
 
     def _watch(self) -> None:
-        """One connection's life."""
+        """One connection's life; none where another daemon watches the folder."""
+        if not self._is_ours():
+            self._stopping.wait(ELSEWHERE_SECONDS)
+            return
         with Session(self._config, self._imap, self._plug) as session:
             session.open(self._password)
             self._log.debug("connected", server=session.where)
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and self._is_ours():
                 self._reconciler.reconcile(session)
                 self._beat()
                 self._wait(session)

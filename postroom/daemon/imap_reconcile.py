@@ -92,7 +92,7 @@ class Reconciler:
     def _select(self, session: Session) -> Folder:
         """Open the folder anew each time: it may have been replaced."""
         uidvalidity = session.select(readonly=self._imap.after == "leave")
-        folder = Folder(account(self._imap), self._imap.folder, uidvalidity)
+        folder = Folder(self._imap.account, self._imap.folder, uidvalidity)
         if folder != self._folder:
             self._doubts = {}
             with self._store.write() as connection:
@@ -262,8 +262,3 @@ def imap_of(config: Config, name: str) -> Imap:
     if imap is None:
         raise ValueError(f"mailbox.{name} has no imap")
     return imap
-
-
-def account(imap: Imap) -> str:
-    """An account's name in the store."""
-    return f"{imap.user}@{imap.host}:{imap.port}"

@@ -20,6 +20,7 @@ from postroom.config import Config
 from postroom.daemon import envelope
 from postroom.daemon.house import House, now
 from postroom.daemon.mailfiles import Found
+from postroom.daemon.presence import Presence
 from postroom.daemon.process import Processor
 from postroom.daemon.workers import Workers
 from postroom.desk.mailboxes import Mailboxes
@@ -238,6 +239,7 @@ def _begin_beside(house: House, held: ExitStack) -> _Beside | None:
     if house.store.is_sqlite:  # nobody else can be working on it
         with house.store.write() as connection:
             inbound.recover(connection)
+    held.enter_context(Presence(house.store))
     workers = held.enter_context(Workers(house.config.processing))
     beside = _Beside(Processor(house.config, house.store, workers, house.reception, now))
     held.callback(beside.leave)

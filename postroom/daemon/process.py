@@ -9,9 +9,7 @@ everything that was decided before.
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 import threading
 import time
 from collections import Counter
@@ -37,7 +35,9 @@ from postroom.store.engine import Store
 from postroom.store.inbound import Claimed
 from postroom.store.prepared import savepoint
 
-LEASE = timedelta(minutes=10)  # longer than a batch of messages that all run into their time limit, one by one
+LEASE = timedelta(
+    minutes=10
+)  # longer than a batch of messages that all run into their time limit, one by one; a daemon's death ends it
 CLAIMS_MAX = 10  # attempts that ended with the daemon itself, before a message is taken for the cause
 RETRY_FIRST = timedelta(seconds=5)
 IDLE_SECONDS = 5.0  # how often it looks for mail whose time has come, though nobody woke it
@@ -68,7 +68,7 @@ class Processor:
         workers.beat = beat
         self._config, self._store, self._workers, self._reception = config, store, workers, reception
         self._clock, self._on_enqueued, self._check = clock, on_enqueued, check
-        self._name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._name = f"{store.node} {secrets.token_hex(3)}"
         self._awake, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -34,6 +34,7 @@ from postroom.daemon.house import House, now
 from postroom.daemon.intake import Intake
 from postroom.daemon.keeping import keep, keep_thread, passed
 from postroom.daemon.metrics import Metrics
+from postroom.daemon.presence import Presence
 from postroom.daemon.process import Check, Processor
 from postroom.daemon.pulse import Database, Pulses, Watchdog
 from postroom.daemon.reload import Prepared, needing_restart, prepare
@@ -107,6 +108,7 @@ class Daemon:
         self._intake = Intake(store, self._processor.wake, self._pulses.begin("intake", pulse.INTAKE), metrics)
         self._smtp = SmtpServer(config, store, self._intake, systemd.take_sockets(), metrics)
         self._watchers = Watchers(store, self._intake, self._pulses)
+        self._presence = Presence(store, self._work_is_free)
         self._schedule = self._new_schedule(house)
         self._alarms = self._new_alarms(house)
         self._health = self._new_health(config)
@@ -115,6 +117,7 @@ class Daemon:
         """Start it all; raises UserError where a port is taken."""
         config = self._house.config
         self._database.start()
+        await asyncio.to_thread(self._presence.start)
         self._keep_thread("intake", self._intake.start, lambda: self._intake.is_alive)
         await self._smtp.start()
         await self._watchers.use(config, self._secrets, DOORS_SECONDS)
@@ -186,6 +189,11 @@ class Daemon:
 
     def _machine(self) -> Machine:
         return Machine(self._smtp.sessions, self._smtp.held, self._pulses.ages(), frozenset(self._watchdog.hanging))
+
+    def _work_is_free(self) -> None:
+        """Of a daemon that died."""
+        self._processor.wake()
+        self._wake_courier()
 
     def _wake_courier(self) -> None:
         self._courier.wake()
@@ -281,6 +289,7 @@ class Daemon:
         await asyncio.gather(self._smtp.stop(DOORS_SECONDS), watching)
         await asyncio.to_thread(self._intake.stop, COMMIT_SECONDS)
         await working
+        await asyncio.to_thread(self._presence.stop)
         for checker in self._checkers:
             if checker:
                 checker.close()

@@ -58,6 +58,9 @@ EVENTS = {
     "broken": "a message broke its processing; the error is beside it",
     "check failed": "the check of a sender came to nothing; it counts as unknown",
     "lease lost": "another daemon took it over",
+    "took over": "a daemon on the same database fell silent; what it had in hand is free",
+    "watched elsewhere": "another daemon watches this folder, which; this one waits",
+    "watching": "this daemon watches the folder now",
     "nobody was told": "a notice could not be written; what was done stays done",
     # mail going out
     "sent": "a server, or the Maildir, has it",

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -37,7 +35,9 @@ from postroom.store import outbox
 from postroom.store.engine import Store
 from postroom.store.outbox import Claimed, Outcome
 
-LEASE = timedelta(minutes=5)  # renewed while a delivery is in flight
+LEASE = timedelta(
+    minutes=5
+)  # renewed while a delivery is in flight; a daemon's death ends it, but for what is in doubt
 RENEW_SECONDS = 60.0
 IDLE_SECONDS = 2.0  # how often it looks though nobody woke it: commands and other daemons enqueue too
 BACKOFF_SECONDS = 5.0  # after trouble with the database
@@ -65,7 +65,7 @@ class Courier:
         self.grace_seconds: float | None = GRACE_SECONDS  # None: as long as it takes, for there is no hurry
         self._config, self._store, self._clock, self._random, self._log = config, store, clock, random, log
         self._notifier, self._failpoint = notifier, failpoint
-        self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._worker = f"{store.node} {secrets.token_hex(3)}"
         self._ways = open_ways(config, credentials, carrier, clock, random, log, self._note)
         self._rates = rates_of(config.outgoing)
         self._ledger = Ledger(store, self._worker, clock, self._tell_agents)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +58,9 @@ class Store:
         self._writing = threading.Lock()
         self.engine = _open(url, busy_seconds)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.node = (
+            f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"  # this process, to others on the database
+        )
 
     @property
     def path(self) -> Path | None:

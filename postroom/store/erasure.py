@@ -40,7 +40,18 @@ SETTLED = ("processed", "duplicate", "quarantined")
 UNDER_WAY = ("pending", "sending", "retry")
 KEPT_DETAIL = {"purpose", "type", "visibility", "messages", "message", "reminder", "due", "what"}
 TELLING = {"status", "priority", "type", "category"}  # whose `from` and `to` are words of ours
-NOT_SWEPT = {"raw_mail", "agent", "mailbox_state", "sequence", "recurring", "imap_message"}
+NOT_SWEPT = {
+    "raw_mail",
+    "agent",
+    "mailbox_state",
+    "sequence",
+    "recurring",
+    "imap_message",
+    "imap_lease",
+    "node",
+    "compatibility",
+    "raw_object",
+}
 
 
 def empty_received(connection: Connection, ids: Sequence[int], now: datetime) -> int:

@@ -91,6 +91,14 @@ class RawMail(Base):
     content: Mapped[bytes]
 
 
+class RawObject(Base):
+    """A mail whose bytes lie outside of the database, in an object store under its digest; `content` is empty then."""
+
+    __tablename__ = "raw_object"
+    digest: Mapped[str] = mapped_column(ForeignKey("raw_mail.digest"), primary_key=True)
+    erased_at: Mapped[datetime | None] = mapped_column(index=True)  # the object is to be deleted, and then this row
+
+
 class InboundEmail(Base):
     """A mail as received, for one recipient of ours, and what became of it."""
 
@@ -141,6 +149,16 @@ class ImapMessage(Base):
     reason: Mapped[str | None]
     settled: Mapped[bool] = mapped_column(default=False)  # flagged, moved or deleted as configured
     __table_args__ = (UniqueConstraint("account", "folder", "uidvalidity", "uid"),)
+
+
+class ImapLease(Base):
+    """Which of the daemons on one database watches a folder."""
+
+    __tablename__ = "imap_lease"
+    account: Mapped[str] = mapped_column(primary_key=True)  # user@host:port
+    folder: Mapped[str] = mapped_column(primary_key=True)
+    node: Mapped[str]  # holds it as long as it lives
+    since: Mapped[datetime]
 
 
 class MailboxState(Base):
@@ -452,3 +470,18 @@ class Recurring(Base):
     name: Mapped[str] = mapped_column(primary_key=True)  # "monthly report", "digest support"
     done_for: Mapped[datetime]
     last_run_at: Mapped[datetime | None]  # None: it was planned, and did not run yet
+
+
+class Node(Base):
+    """A process that works on a PostgreSQL store, and until when it is taken to live."""
+
+    __tablename__ = "node"
+    name: Mapped[str] = mapped_column(primary_key=True)  # "host:1234:a1b2c3"
+    until: Mapped[datetime] = mapped_column(index=True)  # by the database's clock
+
+
+class Compatibility(Base):
+    """Which programs may work on this schema: those that know the step `since`, and later ones. One row, or none."""
+
+    __tablename__ = "compatibility"
+    since: Mapped[str] = mapped_column(primary_key=True)

@@ -408,3 +408,36 @@ def _rest() -> None:
         sa.Column("last_run_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("name", name="pk_recurring"),
     )
+    _nodes()
+
+
+def _nodes() -> None:
+    """What several daemons on one database need, and mail that lies outside of it."""
+    op.create_table(
+        "node",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("until", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_node"),
+    )
+    op.create_index("ix_node_until", "node", ["until"])
+    op.create_table(
+        "imap_lease",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("folder", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("since", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("account", "folder", name="pk_imap_lease"),
+    )
+    op.create_table(
+        "compatibility",
+        sa.Column("since", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("since", name="pk_compatibility"),
+    )
+    op.create_table(
+        "raw_object",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("erased_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(["digest"], ["raw_mail.digest"], name="fk_raw_object_digest"),
+        sa.PrimaryKeyConstraint("digest", name="pk_raw_object"),
+    )
+    op.create_index("ix_raw_object_erased_at", "raw_object", ["erased_at"])
