@@ -14,7 +14,7 @@ DATABASE ?= both
 SOURCES := postroom tests bench
 BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py bench/parse.py bench/courier.py
 
-.PHONY: help demo run test check format bench fuzz chaos clean
+.PHONY: help demo run test check format bench fuzz chaos screenshots clean
 
 help:  ## what there is to make (this list)
 	@sed -n 's/^\([a-z]*\):.*## /\1 \t/p' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ endif
 
 chaos: $(DEV_READY)  ## kill the daemon at POINTS=1000 system calls, on DATABASE=both, and compare all ledgers
 	$(BIN)/python tests/chaos/sweep.py --points $(POINTS) --database $(DATABASE) --lanes $(JOBS) --ledger build/chaos.jsonl
+
+screenshots: $(DEV_READY)  ## every mail as Chromium shows it, light and dark, wide and on a phone, into build/screenshots
+	POSTROOM_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest -q tests/outbound/test_screenshots.py
 
 clean:  ## remove what these targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

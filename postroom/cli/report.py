@@ -32,6 +32,7 @@ def monthly(config_path: str | None, month: str | None, as_json: bool, as_csv: b
     from postroom.desk import performance
     from postroom.outbound import chart
     from postroom.outbound.report_pages import Pages
+    from postroom.outbound.templates import Templates
 
     if sum((as_json, as_csv, page is not None)) > 1:
         raise click.UsageError("--json, --csv and --html exclude each other")
@@ -39,7 +40,8 @@ def monthly(config_path: str | None, month: str | None, as_json: bool, as_csv: b
     month = month or performance.month_before(datetime.now(UTC), ZoneInfo(settings.reports.time_zone))
     with open_store(settings) as store, store.read() as connection:
         report = performance.report_on(connection, settings, month)
-    pages = Pages(settings, report)
+    folder = settings.resolve(settings.templates.folder) if settings.templates.folder else None
+    pages = Pages(settings, report, Templates(folder, settings.templates.language).words())
     if as_json:
         output.print_json(report.as_object())
     elif as_csv:

@@ -21,7 +21,6 @@ from postroom.desk.happened import Origin, Placed
 from postroom.desk.placing import keep_report, place
 from postroom.desk.tickets import Desk, Incoming
 from postroom.errors import PermanentFailure
-from postroom.outbound.links import own_words
 from postroom.outbound.notify import Notifier
 from postroom.outbound.returned import Settling, is_own_mail, settle_copy, settle_report
 from postroom.parsers.parsed import Kind, ParsedEmail
@@ -168,7 +167,7 @@ class _Receiving:
     def _said(self, tokens: tuple[ReplyToken, ...]) -> tuple[tuple[ReplyToken, ...], str]:
         """The links that it was sent to, and what is said beside them."""
         links = () if self.delivery.archive else tuple(token for token in tokens if token.link is not None)
-        return links, own_words(self.email.reply_text) if links else ""
+        return links, self.reception.notifier.own_words(self.email.reply_text) if links else ""
 
     def _tag_of(self, address: str) -> str | None:
         served = self.reception.desk.mailboxes.find(address)

@@ -70,11 +70,14 @@ def monthly(post: Post, connection: Connection, moment: datetime) -> bool:
         return False
     month = performance.month_before(moment, ZoneInfo(config.reports.time_zone))
     report = performance.report_on(connection, config, month)
-    pages = Pages(config, report)
     picture = File(CHART, "image/png", chart.bars(report.opened_by_day, report.resolved_by_day), CHART)
-    table = File(f"report-{month}.csv", "text/csv", pages.csv())
-    outbox.enqueue(connection, [
-        post.letters.document("monthly_report", Address("", address), pages.title, pages.text(), pages.html(f"cid:{CHART}"), (picture, table))
-        for address in config.reports.monthly_to
-    ])  # fmt: skip
+    languages = {agent.address.lower(): agent.language for agent in config.agent.values()}
+    mails = []
+    for address in config.reports.monthly_to:
+        pages = Pages(config, report, post.letters.words(languages.get(address.lower())))
+        files = picture, File(f"report-{month}.csv", "text/csv", pages.csv())
+        mails.append(post.letters.document(
+            "monthly_report", Address("", address), pages.title, pages.text(), pages.html(f"cid:{CHART}"), files
+        ))  # fmt: skip
+    outbox.enqueue(connection, mails)
     return True

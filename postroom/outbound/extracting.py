@@ -1,4 +1,4 @@
-"""Which sentences are there to translate? Those marked in our templates, and the words of our settings, as a catalogue.
+"""Which sentences are there to translate? Those marked in our templates, those of links and reports, and the words of our settings, as a catalogue.
 
 python -m postroom.outbound.extracting      brings our own catalogues up to the templates
 """
@@ -12,7 +12,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import write_po
 from jinja2.ext import babel_extract
 
-from postroom.outbound import catalogue
+from postroom.outbound import catalogue, links, report_pages
 from postroom.outbound.phrases import WORDS
 from postroom.outbound.templates import OURS
 
@@ -36,8 +36,10 @@ def extract() -> Catalog:
             for _, _, found, _ in babel_extract(file, KEYWORDS, (), options):
                 words = (found,) if isinstance(found, str) else tuple(part for part in found or () if part is not None)
                 catalog.add(words[0] if len(words) == 1 else words, locations=[(name, None)])  # type: ignore[list-item]
-    for word in WORDS:
-        catalog.add(word, locations=[("settings", None)])  # type: ignore[list-item]
+    beside = {"settings": WORDS, "links.py": links.SENTENCES, "report_pages.py": report_pages.SENTENCES}
+    for place, sentences in beside.items():
+        for sentence in sentences:
+            catalog.add(sentence, locations=[(place, None)])  # type: ignore[list-item]
     return catalog
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from postroom.config import Config
 from postroom.outbound import addresses
+from postroom.outbound.catalogue import Catalogue
 from postroom.outbound.compose import File, Mail, compose, content_of, digest_of
-from postroom.outbound.links import mailto
+from postroom.outbound.links import mailto, own_words, prefilled
 from postroom.outbound.policy import LOOP_MARK
 from postroom.outbound.signing import Signing
 from postroom.outbound.templates import Templates
@@ -51,6 +52,7 @@ class Letters:
         self._config, self._signer, self._templates = config, signer, templates
         self._clock, self._random = clock, random
         self._expire = timedelta(days=config.keys.reply_days)
+        self._prefilled: tuple[str, ...] | None = None
         self.signing = Signing(config)
 
     def sender_of(self, case: Any) -> Sender:
@@ -68,13 +70,24 @@ class Letters:
     def links(self, case: Any, nonce: int, says: Iterable[Says]) -> list[str]:
         """Links that the requester answers with, one for each thing that he may say."""
         sender, expires = self.sender_of(case), self._clock() + self._expire
+        words = self._templates.words(self.language_of(case))
         return [
             mailto(
                 addresses.link_address(self._signer, sender.address, case.key, Link(one, nonce), expires),
-                one, case.ref, self._templates.language,
+                one, case.ref, words,
             )
             for one in says
         ]  # fmt: skip
+
+    def words(self, language: str | None = None) -> Catalogue:
+        """The sentences of a language, else of the desk's."""
+        return self._templates.words(self._templates.choose(language))
+
+    def own_words(self, text: str) -> str:
+        """What a customer wrote beside what a link had written for him."""
+        if self._prefilled is None:
+            self._prefilled = prefilled(map(self._templates.words, self._templates.languages))
+        return own_words(text, self._prefilled)
 
     def to_customer(
         self, case: Any, purpose: str, data: dict[str, Any], *, subject: str | None, thread: Thread, why: str,

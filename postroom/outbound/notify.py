@@ -90,6 +90,10 @@ class Notifier:
             tell(self._post, told)
         return told.mails, told.lines
 
+    def own_words(self, text: str) -> str:
+        """What a customer wrote beside what one of our links had written for him."""
+        return self._post.letters.own_words(text)
+
     def preview(self, connection: Connection, ticket_id: int, purpose: str) -> dict[str, Any]:
         """What the templates of a purpose would be told of that ticket."""
         return previewing.data_of(self._post, connection, ticket_id, purpose)

@@ -25,10 +25,10 @@ WORDS = (
 
 
 def filters(words: Catalogue) -> dict[str, Callable[..., Any]]:
-    """`when` (a time, in its own zone), `size` (octets), `word` (a status or priority), `strong`, `breaks`."""
+    """`when` (a time, in its own zone), `size` (octets), `word` (a status or priority), `strong`, `whole`, `breaks`."""
     return {
         "when": partial(when, locale=words.locale), "size": partial(size, locale=words.locale),
-        "word": lambda name: words.word(str(name).replace("_", " ")), "strong": strong, "breaks": breaks,
+        "word": lambda name: words.word(str(name).replace("_", " ")), "strong": strong, "whole": whole, "breaks": breaks,
     }  # fmt: skip
 
 
@@ -63,8 +63,13 @@ def _size(octets: int, locale: str) -> str:
 
 
 def strong(text: Any) -> Markup:
-    """Text as HTML that stands out."""
-    return Markup("<strong>{}</strong>").format(text)
+    """Text as HTML that stands out, and on one line."""
+    return Markup('<strong style="white-space: nowrap">{}</strong>').format(text)
+
+
+def whole(text: Any) -> Markup:
+    """Text as HTML that stays on one line: "T-1042" is not parted at its hyphen."""
+    return Markup('<span style="white-space: nowrap">{}</span>').format(text)
 
 
 def breaks(text: Any) -> Markup:

@@ -91,6 +91,10 @@ class Templates:
             subject, text, html = (bounded(template, data) for template in ours)
         return Rendered(" ".join(subject.split()), text.strip("\n"), html)
 
+    def words(self, language: str | None = None) -> Catalogue:
+        """The sentences of a language that we have, else of the configured one: for what no template says."""
+        return self._tongue(language if language in self.languages else self.language).words
+
     def check(self) -> list[Problem]:
         """Whatever of the operator's folder cannot be used, and every template in it that is none of ours."""
         if self._folder is not None and not self._folder.is_dir():
@@ -173,6 +177,7 @@ class _Tongue:
             words = catalogue.load(language)
         theirs = [folder / language, folder] if folder else []
         css = next((text for path in theirs if (text := _read(path / STYLE)) is not None), _read(OURS / STYLE))
+        self.words = words
         self._ours = _environments([], words, _read(OURS / STYLE) or "")
         self._theirs = _environments(theirs, words, css or "")
 

@@ -6,12 +6,13 @@ from contextlib import ExitStack
 import pytest
 from peers.attacks import PINNED
 from peers.house import ANN, CONFIG, answer, mail
-from peers.links import links_of, press
+from peers.links import links_of, opened, press
 from peers.solving import CY, DAY, DI, EVE, HOUR, link_line, open_solving_desk
 
 from postroom.daemon.house import now
 from postroom.desk import merging
-from postroom.outbound.links import WORDS, own_words
+from postroom.outbound.links import own_words, prefilled
+from postroom.outbound.templates import Templates
 from postroom.store import tickets
 from postroom.store.engine import Store
 from postroom.store.migrate import upgrade
@@ -264,11 +265,35 @@ def test_two_presses_at_once_in_two_processes_count_once(postgresql_url, tmp_pat
     ],
 )
 def test_own_words_are_what_stands_beside_ours(text, words):
-    assert own_words(text) == words
+    templates = Templates()
+    assert own_words(text, prefilled(map(templates.words, templates.languages))) == words
 
 
-def test_each_thing_that_can_be_said_has_words_in_every_language():
-    assert len({tuple(words) for words in WORDS.values()}) == 1
+def test_a_link_is_written_in_its_readers_language_and_read_in_every_other(desk_with):
+    desk = desk_with(notify={"feedback_request": True})
+    id_, (solved, _) = proposed(desk, Accept_Language="de")
+    assert opened(solved)[1:] == (f"Gelöst [{desk.ticket(id_).ref}]", "Ja, es ist gelöst.")
+    desk.press(solved)
+    desk.after(2 * HOUR)
+    links = links_of(desk.sent("feedback_request", CY))
+    assert opened(links[1])[1:] == (
+        f"Bewertung: 2 von 5 [{desk.ticket(id_).ref}]",
+        "Meine Bewertung: 2 von 5\r\n\r\nWas ich hinzufügen möchte:\r\n",
+    )
+    desk.press(links[1], more="Es hat gedauert.")
+    assert desk.ticket(id_).satisfaction_notes == "Es hat gedauert."
+
+
+def test_words_of_a_catalogue_of_the_operators_are_known_too(tmp_path, desk_with):
+    catalogue = tmp_path / "words/locale/pl/LC_MESSAGES/postroom.po"
+    catalogue.parent.mkdir(parents=True)
+    catalogue.write_text('msgid ""\nmsgstr ""\n\nmsgid "Yes, it is solved."\nmsgstr "Tak, rozwiązane."\n', "utf-8")
+    desk = desk_with(templates={"folder": str(tmp_path / "words"), "language": "pl"})
+    id_, (solved, _) = proposed(desk)
+    assert opened(solved)[2] == "Tak, rozwiązane."
+    desk.press(solved)
+    assert desk.conversation(id_)[-1].flags == ["solved"]
+    assert desk.house.notifier.own_words("Tak, rozwiązane.\nDzięki!") == "Dzięki!"
 
 
 OUTLOOK = """\

@@ -105,7 +105,7 @@ def test_on_the_first_the_month_before_is_sent_with_its_chart_and_its_table(desk
     message = email.message_from_bytes(raw, policy=policy.default)
     kinds = [part.get_content_type() for part in message.walk() if not part.is_multipart()]
     assert kinds == ["text/plain", "text/html", "image/png", "text/csv"]
-    assert message["Subject"] == "Report on 2026-10"
+    assert message["Subject"] == "Report on October 2026"
     picture = next(part for part in message.walk() if part.get_content_type() == "image/png")
     assert picture.get_content()[:8] == b"\x89PNG\r\n\x1a\n"
     html = message.get_body(("related", "html"))

@@ -64,14 +64,14 @@ def served() -> Iterator[Pages]:
             thread.join()
 
 
-def browse(url: str) -> str:
-    """Open a page and let its time pass; the page as it is then. Raises PeerMissing without Chromium."""
+def browse(url: str, *options: str) -> str:
+    """Open a page and let its time pass; the page as it is then. `options`: of Chromium. Raises PeerMissing without it."""
     program = need("chromium", "chromium")
     with tempfile.TemporaryDirectory(prefix="chromium.") as profile:
         command = [
             program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-popup-blocking",
-            f"--user-data-dir={profile}", f"--virtual-time-budget={VIRTUAL_MILLISECONDS}", "--dump-dom", url,
+            f"--user-data-dir={profile}", f"--virtual-time-budget={VIRTUAL_MILLISECONDS}", *options, "--dump-dom", url,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, check=False, timeout=BROWSER_SECONDS)
     if b"<html" not in done.stdout:
