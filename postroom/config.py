@@ -44,6 +44,7 @@ from postroom.config_keys import (
     Templates,
     Tickets,
 )
+from postroom.config_oauth import Oauth
 from postroom.config_rules import Block, Rule
 from postroom.config_section import Section, Size, shown
 from postroom.config_times import Status
@@ -64,6 +65,7 @@ __all__ = [
     "Log",
     "Mailbox",
     "Notify",
+    "Oauth",
     "Operator",
     "Outgoing",
     "Processing",
@@ -79,6 +81,7 @@ __all__ = [
     "check_address",
     "load",
     "parse",
+    "read_client_secret",
     "read_private_file",
     "read_secret",
     "split_listen",
@@ -140,6 +143,7 @@ NAMED_SECTIONS: dict[str, type[Section]] = {
     "status": Status,
     "dkim": Dkim,
     "smarthost": SmartHost,
+    "oauth": Oauth,
 }
 
 S = TypeVar("S", bound=Section)
@@ -182,6 +186,8 @@ def _no_such_keys(paths: list[str]) -> str:
     others = f", nor {', '.join(paths[1:])}" if paths[1:] else ""
     is_secret = any(path.endswith(".password") for path in paths)
     hint = "; a secret is named with password_file or password_env" if is_secret else ""
+    if any(path.endswith(".client_secret") for path in paths):
+        hint = "; a secret is named with client_secret_file or client_secret_env"
     return f"{paths[0]}: there is no such key{others}{hint}"
 
 
@@ -239,20 +245,33 @@ def _decode(wanted: type, value: Any) -> Any:
 
 
 def read_secret(config: Config, path: str, peer: Imap | SmartHost, environ: Mapping[str, str] | None = None) -> str:
-    """The password of `peer`, whose table is at `path`; "" for a smarthost that wants none.
+    """The password of `peer`, whose table is at `path`; "" for a smarthost that wants none, and where tokens take its place.
 
     A relative `password_file` is looked for in systemd's `$CREDENTIALS_DIRECTORY` first. ConfigError
     where it is missing, empty, or a file that others than its owner can read.
     """
-    environ = os.environ if environ is None else environ
     if peer.password_env:
-        secret = environ.get(peer.password_env, "")
-        if not secret:
-            raise ConfigError(f"{path}.password_env: ${peer.password_env} is not set")
-        return secret
+        return _from_environment(f"{path}.password_env", peer.password_env, environ)
     if not peer.password_file:
         return ""
     return read_private_file(config, f"{path}.password_file", peer.password_file, environ)
+
+
+def read_client_secret(config: Config, name: str, environ: Mapping[str, str] | None = None) -> str:
+    """The secret of `[oauth.NAME]`'s app, found as a password is; "" for an app without one. Raises ConfigError."""
+    app = config.oauth[name]
+    if app.client_secret_env:
+        return _from_environment(f"oauth.{name}.client_secret_env", app.client_secret_env, environ)
+    if not app.client_secret_file:
+        return ""
+    return read_private_file(config, f"oauth.{name}.client_secret_file", app.client_secret_file, environ)
+
+
+def _from_environment(key: str, name: str, environ: Mapping[str, str] | None) -> str:
+    secret = (os.environ if environ is None else environ).get(name, "")
+    if not secret:
+        raise ConfigError(f"{key}: ${name} is not set")
+    return secret
 
 
 def read_private_file(config: Config, key: str, name: str, environ: Mapping[str, str] | None = None) -> str:

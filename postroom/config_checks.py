@@ -10,6 +10,7 @@ import math
 import re
 
 from postroom.config_keys import LOOPBACK, Config, Imap, SmartHost
+from postroom.config_oauth import check_oauth
 from postroom.config_rules import Known, check_assign, check_rules
 from postroom.config_section import Section, shown
 from postroom.config_times import check_statuses, check_times, check_zone, clock_time
@@ -25,6 +26,9 @@ ACTIVATED = "systemd"  # in smtp.listen: the sockets that systemd opened
 def check(config: Config) -> None:
     """What one key says about another."""
     _check_queues(config)
+    check_oauth(config.oauth)
+    for name, app in config.oauth.items():
+        _check_numbers(app, f"oauth.{name}")
     check_statuses(config.status)
     _check_reports(config)
     seen: dict[str, str] = {}
@@ -41,6 +45,7 @@ def check(config: Config) -> None:
             seen[key] = name
         if mailbox.imap:
             _check_imap(mailbox.imap, f"{path}.imap")
+            _check_login(config, mailbox.imap, f"{path}.imap")
             folder = (mailbox.imap.host.lower(), mailbox.imap.port, mailbox.imap.user, mailbox.imap.folder)
             if folder in watched:
                 raise ConfigError(f"{path}.imap: mailbox.{watched[folder]} fetches from this folder already")
@@ -170,13 +175,31 @@ def _check_imap(imap: Imap, path: str) -> None:
         raise ConfigError(f'{path}.move_to: is missing, and after = "move" needs it')
     if imap.after == "move" and imap.move_to == imap.folder:
         raise ConfigError(f"{path}.move_to: is the folder that is watched")
-    if not (imap.password_file or imap.password_env):
-        raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
+
+
+def _check_login(config: Config, peer: Imap | SmartHost, path: str) -> None:
+    """A password, or a token that is never sent in the clear; not both."""
+    has_password = bool(peer.password_file or peer.password_env)
+    if not peer.oauth:
+        if (peer.user or isinstance(peer, Imap)) and not has_password:
+            raise ConfigError(
+                f"{path}.password_file: is missing; or name an environment variable with password_env, or an oauth"
+            )
+        return
+    if peer.oauth not in config.oauth:
+        raise ConfigError(f"{path}.oauth: there is no [oauth.{peer.oauth}]")
+    if not peer.user:
+        raise ConfigError(f"{path}.user: is missing, and oauth needs it: the account's address")
+    if has_password:
+        raise ConfigError(f"{path}.oauth: takes the place of a password; leave one of them out")
+    if (peer.transport if isinstance(peer, SmartHost) else peer.security) == "none":
+        raise ConfigError(f"{path}.security: oauth sends a token, which is never sent without TLS")
 
 
 def _check_smarthosts(config: Config) -> None:
     for path, peer in config.smarthosts().items():
         _check_smarthost(peer, path)
+        _check_login(config, peer, path)
     for name, mailbox in config.mailbox.items():
         if mailbox.smarthost and mailbox.smarthost not in config.smarthost:
             raise ConfigError(f"mailbox.{name}.smarthost: there is no [smarthost.{mailbox.smarthost}]")
@@ -187,8 +210,6 @@ def _check_smarthost(smtp: SmartHost, path: str) -> None:
     _check_numbers(smtp, path)
     if smtp.socket and smtp.transport != "none":
         raise ConfigError(f"{path}.security: {smtp.security} is of no use on a socket of this machine")
-    if smtp.user and not (smtp.password_file or smtp.password_env):
-        raise ConfigError(f"{path}.password_file: is missing; or name an environment variable with password_env")
 
 
 def _check_security(peer: Imap | SmartHost, path: str) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from postroom.config_oauth import Oauth
 from postroom.config_rules import Block, Rule
 from postroom.config_section import Section, Size
 from postroom.config_times import Hours, Status
@@ -81,6 +82,7 @@ class Imap(Section, frozen=True, kw_only=True):
     ca_file: str = ""  # "" is the system's store
     password_file: str = ""
     password_env: str = ""
+    oauth: str = ""  # an [oauth.NAME], instead of a password
     folder: str = "INBOX"
     after: Literal["leave", "flag", "move", "delete"] = "flag"
     move_to: str = ""
@@ -119,6 +121,7 @@ class SmartHost(Section, frozen=True, kw_only=True):
     user: str = ""
     password_file: str = ""
     password_env: str = ""
+    oauth: str = ""  # an [oauth.NAME], instead of a password
     connections: int = 4
     connect_seconds: float = 30
     timeout_seconds: float = 300  # RFC 5321 §4.5.3.2, as the following
@@ -346,6 +349,7 @@ class Config(Section, frozen=True, kw_only=True):
     status: dict[str, Status] = msgspec.field(default_factory=dict)
     dkim: dict[str, Dkim] = msgspec.field(default_factory=dict)
     smarthost: dict[str, SmartHost] = msgspec.field(default_factory=dict)
+    oauth: dict[str, Oauth] = msgspec.field(default_factory=dict)
     mailbox: dict[str, Mailbox] = msgspec.field(
         default_factory=lambda: {"support": Mailbox(address="support@localhost", queue="support")}
     )

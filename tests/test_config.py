@@ -33,6 +33,9 @@ host = "imap.example.com"
 user = "support"
 password_file = "imap-password"
 """
+APP = "[oauth.w]\nclient_id = 'x'\n"
+MICROSOFT = APP + "provider = 'microsoft'\n"
+OAUTH_IMAP = "[mailbox.support.imap]\nhost = 'imap.example.com'\nuser = 'support@example.com'\noauth = 'w'\n"
 
 
 def error_of(text: str) -> str:
@@ -109,6 +112,21 @@ def test_a_wrong_type_is_named_with_its_path(text: str, message: str) -> None:
         (MAILBOX + "smarthost = 'other'", "mailbox.support.smarthost: there is no [smarthost.other]"),
         ("[outgoing]\nper_minute = -1", "outgoing.per_minute: -1 is too small"),
         ("[smtp]\ntls = 'starttls'", "smtp.tls_certificate: is missing"),
+        ("[oauth.w]\nprovider = 'google'", "oauth.w.client_id: is missing"),
+        ("[oauth.w]\nclient_id = 'x'", "oauth.w.token_url: is missing; or name a provider"),
+        (APP + "token_url = 'https://x/t'\nflow = 'browser'", "oauth.w.authorize_url: is missing"),
+        (APP + "provider = 'microsoft'\nflow = 'app'", "oauth.w.client_secret_file: is missing"),
+        (APP + "provider = 'microsoft'\nflow = 'app'\nclient_secret_env = 'S'", "oauth.w.tenant: flow"),
+        (APP + "provider = 'google'\nflow = 'app'\nclient_secret_env = 'S'", "oauth.w.flow: "),
+        (APP + "client_secret = 'x'", "oauth.w.client_secret: there is no such key; a secret is named with client_"),
+        (MAILBOX + OAUTH_IMAP, "mailbox.support.imap.oauth: there is no [oauth.w]"),
+        (MAILBOX + OAUTH_IMAP + "password_file = 'x'\n" + MICROSOFT, "mailbox.support.imap.oauth: takes the place"),
+        (
+            MAILBOX + OAUTH_IMAP.replace("imap.example.com", "127.0.0.1") + "security = 'none'\n" + MICROSOFT,
+            "mailbox.support.imap.security: oauth sends a token",
+        ),
+        (MICROSOFT + "[outgoing.smtp]\noauth = 'w'\nport = 587\nhost = 'x'", "outgoing.smtp.user: is missing"),
+        (MICROSOFT + "[outgoing.smtp]\noauth = 'w'\nuser = 'u'", "outgoing.smtp.security: oauth sends a token"),
     ],
 )
 def test_what_is_missing_is_named_with_its_path(text: str, path: str) -> None:
@@ -175,6 +193,26 @@ def test_what_does_not_fit_together_is_named_with_its_path(text: str, path: str)
     assert error_of(text).startswith(path)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://login.example.com/t", "ftp://127.0.0.1/t", "https://u:p@example.com/t", "https://", "example.com", "https://x y/",
+        "https://[x/", "https://x:port/", "https://x/#f", "http://127.0.0.1.example.com/", "https://x/\\u0007",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["token_url", "device_url", "authorize_url"])
+def test_a_url_that_secrets_must_not_go_to_is_refused(key: str, url: str) -> None:
+    assert error_of(f'{MICROSOFT}{key} = "{url}"').startswith(f"oauth.w.{key}: ")
+
+
+def test_the_providers_urls_and_scopes_are_known() -> None:
+    text = MICROSOFT + "tenant = 'example.onmicrosoft.com'\n[oauth.g]\nclient_id = 'x'\nprovider = 'google'"
+    apps = parse(tomllib.loads(text), Path()).oauth
+    assert (apps["w"].way, apps["g"].way) == ("device", "browser")
+    assert apps["w"].url("token") == "https://login.microsoftonline.com/example.onmicrosoft.com/oauth2/v2.0/token"
+    assert apps["g"].wanted == ("https://mail.google.com/",)
+
+
 scalars = st.text() | st.booleans() | st.integers() | st.floats() | st.datetimes() | st.just("5 MiB")
 lists = st.lists(scalars, max_size=3)
 TABLES = {
@@ -183,6 +221,7 @@ TABLES = {
     "agent": ("agent.x", config.Agent),
     "mailbox": ("mailbox.x", config.Mailbox),
     "status": ("status.x", config.Status),
+    "oauth": ("oauth.x", config.Oauth),
 }
 
 
@@ -356,6 +395,7 @@ TABLE_LINE = re.compile(r"#?\[([a-z_.]+)\]")
 NO_DEFAULT = {
     ("agent", "ann", "address"), ("mailbox", "support", "imap", "host"), ("mailbox", "support", "imap", "user"),
     ("mailbox", "support", "imap", "password_file"), ("status", "on_hold", "phase"),
+    ("oauth", "work", "client_id"), ("oauth", "work", "provider"),
     ("dkim", "main", "domain"), ("dkim", "main", "selector"), ("dkim", "main", "key_file"),
 }  # fmt: skip
 
@@ -387,7 +427,7 @@ def test_the_example_with_every_line_on_shows_every_key_with_its_default() -> No
         ("agent", "ann"): config.Agent,
     }
     wanted |= {("mailbox", "support"): config.Mailbox, ("mailbox", "support", "imap"): Imap}
-    wanted |= {("status", "on_hold"): config.Status, ("dkim", "main"): config.Dkim}
+    wanted |= {("status", "on_hold"): config.Status, ("dkim", "main"): config.Dkim, ("oauth", "work"): config.Oauth}
     expected: dict[tuple[str, ...], Any] = {}
     for path, kind in wanted.items():
         for field in msgspec.structs.fields(kind):

@@ -14,27 +14,40 @@ EXPIRY_DAYS = 21  # before it: a renewal every 60 or 90 days has failed more tha
 
 def imap(settings: config.Config, name: str) -> str:
     """Log in, and look at the folder."""
+    from postroom.daemon.credentials import of_mailbox
     from postroom.daemon.imap import probe
 
     imap = settings.mailbox[name].imap
     assert imap is not None
-    ends = probe(settings, name, config.read_secret(settings, f"mailbox.{name}.imap", imap))
-    return _until(f"{imap.user} can log in to {imap.host}:{imap.port}, and {imap.folder} is there", ends)
+    ends = probe(settings, name, of_mailbox(settings, name))
+    words = f"{imap.user} can log in to {imap.host}:{imap.port}, and {imap.folder} is there"
+    return _login(settings, f"mailbox.{name}.imap", _until(words, ends))
 
 
 def smarthost(settings: config.Config, path: str) -> str:
     """Connect, and log in."""
+    from postroom.daemon.credentials import of_smarthost
     from postroom.outbound.smarthost import SmarthostCarrier
-    from postroom.outbound.smtp_auth import passwords
 
     peer = settings.smarthosts()[path]
-    credentials = passwords(settings, {path: config.read_secret(settings, path, peer)})
     try:
-        server, ends = asyncio.run(SmarthostCarrier(settings, path, peer, credentials.get(path)).check())
+        server, ends = asyncio.run(SmarthostCarrier(settings, path, peer, of_smarthost(settings, path)).check())
     except TemporaryFailure as error:
         raise UserError(str(error)) from error
     whose = f" from {peer.user}" if peer.user else ""
-    return _until(f"{server} takes our mail{whose} (security: {peer.transport})", ends)
+    words = f"{server} takes our mail{whose} (security: {peer.transport})"
+    return _login(settings, path, _until(words, ends))
+
+
+def _login(settings: config.Config, path: str, words: str) -> str:
+    """With how the login there stands, where it is one by tokens."""
+    from postroom.daemon.oauth_standing import standings
+
+    one = next((one for one in standings(settings) if path in one.used_by), None)
+    if one is None:
+        return words
+    more = f"{words}; the login: {one.words}"
+    return Doubt(more) if one.needs_somebody or isinstance(words, Doubt) else more
 
 
 def certificate(settings: config.Config) -> str:

@@ -130,16 +130,16 @@ async def _send(settings: config.Config, house: House) -> dict[str, int]:
 
     from postroom.daemon import log
     from postroom.daemon.begin import read_secrets
+    from postroom.daemon.credentials import of_smarthosts
     from postroom.daemon.failpoint import failpoint
     from postroom.daemon.house import now
     from postroom.daemon.presence import Presence
     from postroom.outbound.courier import Courier
-    from postroom.outbound.smtp_auth import passwords
     from postroom.store import outbox
 
     secrets = read_secrets(settings)
     log.configure(settings.log, [secret for secret in secrets.values() if secret])
-    credentials, logger = passwords(settings, secrets), structlog.get_logger("courier")
+    credentials, logger = of_smarthosts(settings, secrets), structlog.get_logger("courier")
     courier = Courier(
         settings, house.store, credentials, now, SystemRandom(), logger, notifier=house.notifier, failpoint=failpoint
     )

@@ -96,15 +96,15 @@ async def _send(settings: config.Config, name: str, mail: Claimed, narrate: Call
             "note", f"writing into the Maildir {folder}: outgoing.courier is maildir, and no mail leaves this machine"
         )
         return await MaildirCarrier(folder).carry(mail, _nothing)
+    from postroom.daemon.credentials import of_smarthost
     from postroom.outbound.smarthost import SmarthostCarrier
-    from postroom.outbound.smtp_auth import passwords
     from postroom.outbound.ways import path_of
 
     path = path_of(settings, name)
     peer = settings.smarthosts()[path]
-    credentials = passwords(settings, {path: config.read_secret(settings, path, peer)})
+    credential = of_smarthost(settings, path)
     narrate("note", f"by [{path}], {peer.protocol.upper()}, security: {peer.transport}, user: {peer.user or 'none'}")
-    return await SmarthostCarrier(settings, path, peer, credentials.get(path)).narrated(mail, narrate)
+    return await SmarthostCarrier(settings, path, peer, credential).narrated(mail, narrate)
 
 
 async def _nothing() -> None:

@@ -31,6 +31,7 @@ def command(config_path: str | None, as_json: bool) -> None:
         | {"comesBy": "imap" if row["imap"] else "smtp"}
         for row in mailboxes.with_state(settings)
     ]
+    state["logins"] = _logins(settings)
     output.print_json(state) if as_json else _print(state)
 
 
@@ -81,6 +82,19 @@ def _around(store: Store, settings: config.Config) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _logins(settings: config.Config) -> list[dict[str, Any]]:
+    """The accounts that are used by tokens (OAuth2), and how their logins stand."""
+    if not settings.oauth:
+        return []
+    from postroom.daemon.oauth_standing import standings
+
+    return [
+        {"account": one.account.user, "oauth": one.account.name, "usedBy": list(one.used_by), "state": one.state,
+         "detail": one.words, "endsAt": output.utc(one.ends_at), "refreshedAt": output.utc(one.refreshed_at)}
+        for one in standings(settings)
+    ]  # fmt: skip
+
+
 def _seconds(moment: datetime | None, now: datetime) -> int | None:
     return None if moment is None else max(int((now - moment).total_seconds()), 0)
 
@@ -102,6 +116,8 @@ def _print(state: dict[str, Any]) -> None:
     for way in state["smarthosts"]:
         if way["failingSince"]:
             output.field("Mail waits", f"for {way['name']} since {way['failingSince']}: {way['lastError']}")
+    for login in state["logins"]:
+        output.field("Login", f"{login['account']} ({login['oauth']}): {login['detail']}")
     if state["breakerOpen"]:
         output.field(
             "Breaker",

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from postroom.config import Config
+from postroom.daemon.oauth_standing import standings
 from postroom.errors import TemporaryFailure
 from postroom.outbound.notify import Notifier
 from postroom.outbound.policy import BREAKER
@@ -72,6 +73,9 @@ class Alarms:
         for host in seen.smarthosts:
             if host.failing_since and now - host.failing_since > self._failing:
                 yield f"smarthost {host.name}", f"{host.name} does not take our mail: {host.last_error}"
+        for login in standings(self._config, self._clock):
+            if login.needs_somebody:
+                yield f"login {login.account.user} ({login.account.name})", f"{login.account.user}: {login.words}"
         if seen.oldest_unprocessed and now - seen.oldest_unprocessed > self._waiting:
             yield (
                 "unprocessed mail",

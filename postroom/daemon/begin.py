@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from postroom.config import Config, read_secret
+from postroom.config import Config, read_client_secret, read_secret
 from postroom.daemon import systemd
 from postroom.daemon.house import House, open_house
 from postroom.daemon.keeping import passed
@@ -28,12 +28,12 @@ log = structlog.get_logger()
 
 
 def read_secrets(config: Config) -> dict[str, str]:
-    """Every password that the configuration names, by the path of its table. Raises ConfigError for a missing one."""
+    """Every password and secret of an app that the configuration names, by the path of its table. Raises ConfigError for a missing one."""
     peers = {f"mailbox.{name}.imap": mailbox.imap for name, mailbox in config.mailbox.items() if mailbox.imap}
     secrets = {path: read_secret(config, path, peer) for path, peer in peers.items()}
     if config.outgoing.courier == "smtp":
         secrets |= {path: read_secret(config, path, peer) for path, peer in config.smarthosts().items()}
-    return secrets
+    return secrets | {f"oauth.{name}": read_client_secret(config, name) for name in config.oauth}
 
 
 async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> House | None:

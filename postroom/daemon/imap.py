@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import structlog
 
 from postroom.config import Config
+from postroom.daemon.credentials import Secret
 from postroom.daemon.imap_reconcile import Reconciler, imap_of
 from postroom.daemon.imap_session import Refused, Session
 from postroom.daemon.imap_wire import Plug
@@ -42,7 +43,7 @@ class Watcher:
     """One thread and one connection for one mailbox."""
 
     def __init__(
-        self, config: Config, name: str, password: str, store: Store, intake: Intake,
+        self, config: Config, name: str, secret: Secret, store: Store, intake: Intake,
         clock: Callable[[], datetime] = _now, chance: Callable[[], float] = random.random,
         beat: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
@@ -50,7 +51,7 @@ class Watcher:
         self.name = name
         self._config = config
         self._imap = imap_of(config, name)
-        self._password = password
+        self._secret = secret
         self._store = store
         self._clock = clock
         self._chance = chance
@@ -122,7 +123,7 @@ class Watcher:
             self._stopping.wait(ELSEWHERE_SECONDS)
             return
         with Session(self._config, self._imap, self._plug) as session:
-            session.open(self._password)
+            session.open(self._secret)
             self._log.debug("connected", server=session.where)
             while not self._stopping.is_set() and self._is_ours():
                 self._reconciler.reconcile(session)
@@ -163,7 +164,7 @@ def longest_wait(config: Config, name: str) -> float:
     return max(min(imap.poll_seconds, IDLE_RENEW) + imap.timeout_seconds, RETRY_MAX_SECONDS)
 
 
-def probe(config: Config, name: str, password: str) -> datetime | None:
+def probe(config: Config, name: str, secret: Secret) -> datetime | None:
     """Connect, log in and look at the folder as the watcher does, leaving no trace; until when the certificate is valid.
 
     UserError with one line where that cannot be: an unreachable host, a wrong password, a certificate that is not
@@ -171,7 +172,7 @@ def probe(config: Config, name: str, password: str) -> datetime | None:
     """
     try:
         with Session(config, imap_of(config, name), Plug()) as session:
-            session.open(password)
+            session.open(secret)
             session.select(readonly=True)
             return session.certificate_ends
     except TemporaryFailure as failure:

@@ -22,11 +22,15 @@ from imapclient import DELETED, SEEN, IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from postroom.config import Config, Imap
+from postroom.config_secrets import without
+from postroom.daemon.credentials import Secret
 from postroom.daemon.imap_wire import ANSWER, Plug, TooLarge, Wire
+from postroom.daemon.oauth import Account
 from postroom.errors import TemporaryFailure
 from postroom.outbound.smtp_wire import certificate_end
 
 KEYWORD = "$Postroom"  # set beside \Seen where the folder permits it: people's clients clear \Seen
+TOKEN_MECHANISMS = ("XOAUTH2", "OAUTHBEARER")  # the first is what Google and Microsoft use themselves
 UIDS_IN_COMMAND = 500  # a line under 8,000 octets (RFC 7162 §4)
 UID_ANSWER = 11  # octets: a UID of ten digits in a list
 SAID_LENGTH = 300  # characters of what a server said that we repeat
@@ -71,8 +75,9 @@ class Session:
     ) -> None:
         self.close()
 
-    def open(self, password: str) -> None:
-        """Connect, in verified TLS but for `security = "none"`, and log in."""
+    def open(self, secret: Secret) -> None:
+        """Connect, in verified TLS but for `security = "none"`, and log in, with a password or an account's token."""
+        token = "" if isinstance(secret, str) else secret.token()  # before a connection that would wait for it
         with self._asking("connect"):
             tls = None
             if self._imap.security != "none":
@@ -84,7 +89,10 @@ class Session:
                     raise TemporaryFailure(f"{self.where} does not offer STARTTLS")
                 self._client.starttls(tls)
         with self._asking("log in"):
-            self._log_in(self._client, password)
+            if isinstance(secret, str):
+                self._log_in(self._client, secret)
+            else:
+                self._show_token(self._client, secret, token)
 
     def _log_in(self, client: _Client, password: str) -> None:
         try:
@@ -101,6 +109,40 @@ class Session:
             raise TemporaryFailure(
                 f"{self.where} refuses the user {self._imap.user} or the password: {said}"
             ) from error
+
+    def _show_token(self, client: _Client, account: Account, token: str) -> None:
+        """Log in with a token; with another one where this one is refused, once."""
+        mechanism = next((name for name in TOKEN_MECHANISMS if client.has_capability(f"AUTH={name}")), None)
+        if mechanism is None:
+            raise TemporaryFailure(f"{self.where} takes no token on this connection (neither XOAUTH2 nor OAUTHBEARER)")
+        if self._takes(client, mechanism, token) is None:
+            return
+        token = account.another(token)
+        if (refusal := self._takes(client, mechanism, token)) is not None:
+            raise TemporaryFailure(
+                f"{self.where} refuses the token of {account.user}, though it is fresh: {refusal}; does the account allow "
+                "IMAP, is it the one that logged in, and were the scopes allowed?"
+            )
+
+    def _takes(self, client: _Client, mechanism: str, token: str) -> str | None:
+        """None where the server takes it; else what it says, without the token."""
+        said: list[str] = []
+
+        def answer(challenge: bytes) -> bytes:
+            if not said:
+                said.append("")
+                return _first_words(mechanism, self._imap, token)
+            said.append(challenge.decode("utf-8", "replace"))  # the reason; then the NO comes (RFC 7628 §3.2.3)
+            return b"\x01" if mechanism == "OAUTHBEARER" else b""
+
+        try:
+            client.sasl_login(mechanism, answer)
+        except LoginError as error:
+            if isinstance(error.__context__, imaplib.IMAP4.abort):
+                raise error.__context__ from None
+            words = f"{_text(error.__context__ or error)} {' '.join(said[1:])}"
+            return without("".join(c if c.isprintable() else "?" for c in words), (token,)).strip()[:SAID_LENGTH]
+        return None
 
     @property
     def certificate_ends(self) -> datetime | None:
@@ -254,6 +296,14 @@ class _Client(IMAPClient):  # type: ignore[misc]
     def _create_IMAP4(self) -> Wire:
         self.wire = self._connect()
         return self.wire
+
+
+def _first_words(mechanism: str, imap: Imap, token: str) -> bytes:
+    """Google's and Microsoft's own mechanism, or RFC 7628 §3.1."""
+    if mechanism == "XOAUTH2":
+        return f"user={imap.user}\x01auth=Bearer {token}\x01\x01".encode()
+    name = imap.user.replace("=", "=3D").replace(",", "=2C")
+    return f"n,a={name},\x01host={imap.host}\x01port={imap.port}\x01auth=Bearer {token}\x01\x01".encode()
 
 
 def _fetched(data: dict[bytes, Any]) -> Fetched:

@@ -29,6 +29,7 @@ MAX_FRAMES = 12  # the innermost of a traceback
 HIDDEN = "[hidden]"
 SECRET_KEYS = re.compile(r"password|passwd|secret|token|authorization|credential|body|content", re.IGNORECASE)
 SHORTEST_SECRET = 4  # characters; hiding anything shorter would only garble the log
+LATER_MAX = 64  # secrets that are learned as we go and hidden: tokens, of which the newest matter
 
 # A value that needs no quotes; the rest is written as a JSON string, whose escapes leave nothing of a control character.
 PLAIN = re.compile(r"[A-Za-z0-9_.:@/+*<>,\[\]-]+")
@@ -50,6 +51,21 @@ def configure(settings: config.Log, secrets: Collection[str] = (), stream: TextI
     logging.captureWarnings(True)
     silent = logging.getLogger("mail.log")  # aiosmtpd's: it would write whole messages
     silent.propagate, silent.disabled = False, True
+
+
+_learning = threading.Lock()
+_later: dict[str, None] = {}  # in the order in which they were last named
+
+
+def hide(*secrets: str) -> None:
+    """Hide these, too, from now on: tokens come and go while the daemon runs. Safe from any thread."""
+    for secret in secrets:
+        if len(secret) >= SHORTEST_SECRET:
+            with _learning:
+                _later.pop(secret, None)
+                _later[secret] = None
+                while len(_later) > LATER_MAX:
+                    del _later[next(iter(_later))]
 
 
 def masked(address: str) -> str:
@@ -111,7 +127,7 @@ class _Describe:
                 for key, item in value.items()
             }
         text = described(value) if isinstance(value, BaseException) else str(value)
-        for secret in self._secrets:
+        for secret in (*self._secrets, *tuple(_later)):
             text = text.replace(secret, HIDDEN)
         return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 

@@ -27,6 +27,7 @@ from postroom.daemon.alarms import LOOK_SECONDS as ALARM_SECONDS
 from postroom.daemon.alarms import Alarms
 from postroom.daemon.begin import begin, open_checker, read_secrets
 from postroom.daemon.calendar_jobs import jobs_of
+from postroom.daemon.credentials import of_smarthosts
 from postroom.daemon.failpoint import failpoint
 from postroom.daemon.gauges import Gauges, Machine
 from postroom.daemon.health import Cached, HealthServer, Page, as_json
@@ -44,7 +45,6 @@ from postroom.daemon.watchers import Watchers
 from postroom.daemon.workers import Workers
 from postroom.errors import PostroomError
 from postroom.outbound.courier import Courier
-from postroom.outbound.smtp_auth import passwords
 
 if TYPE_CHECKING:
     from postroom.daemon.checking import Checker
@@ -136,7 +136,7 @@ class Daemon:
 
     def _new_courier(self, house: House, secrets: Mapping[str, str]) -> Courier:
         return Courier(
-            house.config, house.store, passwords(house.config, secrets), now, SystemRandom(), structlog.get_logger("courier"),
+            house.config, house.store, of_smarthosts(house.config, secrets), now, SystemRandom(), structlog.get_logger("courier"),
             notifier=house.notifier, failpoint=failpoint, beat=self._pulses.begin("courier", pulse.COURIER),
             on_settled=self._settled,
         )  # fmt: skip

@@ -40,6 +40,8 @@ EVENTS = {
     "TLS failed": "a handshake came to nothing",
     "nobody was told of new mail": "processing was not woken; it looks by itself soon",
     "connected": "to an IMAP server",
+    "login refreshed": "a fresh token for an account (OAuth2); the new refresh token, where there is one, is on the disk",
+    "login refused": "the server gives no token for it any more: somebody has to log in, or mend the app",
     "no IDLE, polling": "the server does not tell of news, so we look",
     "mailbox fails": "it cannot be read, why, and when it is tried again",
     "failure not noted": "the store could not be told of that",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from postroom.config import Config, Mailbox, Size
 from postroom.daemon import pulse
+from postroom.daemon.credentials import Secret, of_mailboxes
 from postroom.daemon.imap import Watcher, longest_wait
 from postroom.daemon.intake import Intake
 from postroom.daemon.keeping import keep_thread
@@ -37,17 +38,14 @@ class Watchers:
 
     async def use(self, config: Config, secrets: Mapping[str, str], grace: float) -> None:
         """Watch what this configuration names: who is gone or differs is ended, and begun anew, within `grace` seconds."""
-        wanted = {
-            name: _what_matters(config, mailbox, secrets.get(f"mailbox.{name}.imap", ""))
-            for name, mailbox in config.mailbox.items()
-            if mailbox.imap
-        }
+        logins = of_mailboxes(config, secrets)
+        wanted = {name: _what_matters(config, config.mailbox[name], secret) for name, secret in logins.items()}
         await self.stop(grace, [name for name, one in self._watched.items() if one.made_from != wanted.get(name)])
         for name, made_from in wanted.items():
             if name not in self._watched:
-                self._begin(config, name, secrets[f"mailbox.{name}.imap"], made_from)
+                self._begin(config, name, logins[name], made_from)
 
-    def _begin(self, config: Config, name: str, secret: str, made_from: object) -> None:
+    def _begin(self, config: Config, name: str, secret: Secret, made_from: object) -> None:
         one = self._watched[name] = _Watched(made_from)
         beat = self._pulses.begin(f"imap {name}", longest_wait(config, name) + pulse.IMAP)
 
@@ -76,7 +74,7 @@ class Watchers:
             await asyncio.wait(kept, timeout=grace)
 
 
-def _what_matters(config: Config, mailbox: Mailbox, secret: str) -> object:
+def _what_matters(config: Config, mailbox: Mailbox, secret: Secret) -> object:
     """All that a watcher is made from: where it fetches, how much it takes, and whose mail it can be."""
     addresses = [(name, one.address, one.aliases) for name, one in config.mailbox.items()]
     return mailbox, secret, Size(config.smtp.max_size), addresses, config.folder

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from postroom.config import Config
+from postroom.config_secrets import without
 from postroom.errors import TemporaryFailure
-from postroom.outbound.smtp_wire import Reply
+from postroom.outbound.smtp_wire import Reply, one_line
 
 CONTINUE = 334
 GOOD = 235
+REFUSED = 535  # RFC 4954 §6: the credentials are wrong
+REASON_MAX = 300  # characters of what a server gives as reason
 
 Ask = Callable[[bytes, str], Awaitable[Reply]]  # sends a line, of which a person may see so much; the reply
 
@@ -35,6 +38,9 @@ class Credential(Protocol):
     async def secret(self) -> str:
         """The password or token. Raises TemporaryFailure where there is none at the moment."""
 
+    async def another(self, refused: str) -> str | None:
+        """One in place of what the server did not take; None where there is no other. Raises as `secret` does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Password:
@@ -51,6 +57,10 @@ class Password:
         """The password."""
         return self.password
 
+    async def another(self, refused: str) -> str | None:
+        """There is but one."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -58,6 +68,7 @@ class Token:
 
     user: str
     fetch: Callable[[], str]
+    renew: Callable[[str], str] | None = None  # fetches another one for one that was refused
 
     def mechanisms(self, is_encrypted: bool) -> Sequence[str]:
         """A token is never sent in the clear."""
@@ -67,10 +78,18 @@ class Token:
         """A token that is good now."""
         return await asyncio.to_thread(self.fetch)
 
+    async def another(self, refused: str) -> str | None:
+        """A token that is newer than the refused one."""
+        return await asyncio.to_thread(self.renew, refused) if self.renew else None
+
 
 def passwords(config: Config, secrets: Mapping[str, str]) -> dict[str, Credential]:
-    """The credential of each smarthost that has a user, by the path of its table; `secrets` likewise."""
-    return {path: Password(peer.user, secrets.get(path, "")) for path, peer in config.smarthosts().items() if peer.user}
+    """The credential of each smarthost that has a user with a password, by the path of its table; `secrets` likewise."""
+    return {
+        path: Password(peer.user, secrets.get(path, ""))
+        for path, peer in config.smarthosts().items()
+        if peer.user and not peer.oauth
+    }
 
 
 async def log_in(ask: Ask, offered: Sequence[str], credential: Credential, is_encrypted: bool, host: str) -> None:
@@ -82,9 +101,13 @@ async def log_in(ask: Ask, offered: Sequence[str], credential: Credential, is_en
         raise TemporaryFailure(
             f"no way to log in: we have {', '.join(ours) or 'none without TLS'}; the server {theirs}"
         )
-    reply = await MECHANISMS[mechanism](ask, credential.user, await credential.secret(), host)
+    secret, log_in_by = await credential.secret(), MECHANISMS[mechanism]
+    reply = await log_in_by(ask, credential.user, secret, host)
+    if reply.code == REFUSED and (other := await credential.another(secret)):
+        secret = other
+        reply = await log_in_by(ask, credential.user, secret, host)
     if reply.code != GOOD:
-        raise TemporaryFailure(f"AUTH {mechanism} as {credential.user}: {reply}")
+        raise TemporaryFailure(f"AUTH {mechanism} as {credential.user}: {without(str(reply), (secret,))}")
 
 
 async def _plain(ask: Ask, user: str, secret: str, host: str) -> Reply:
@@ -119,7 +142,7 @@ async def _xoauth2(ask: Ask, user: str, secret: str, host: str) -> Reply:
     """Google's and Microsoft's own; the reason of a refusal comes as a challenge, to which nothing is the answer."""
     sent = _coded(f"user={user}\x01auth=Bearer {secret}\x01\x01")
     reply = await ask(b"AUTH XOAUTH2 " + sent, "AUTH XOAUTH2 ...")
-    return await ask(b"", "") if reply.code == CONTINUE else reply
+    return await _with_reason(ask, reply, b"") if reply.code == CONTINUE else reply
 
 
 async def _oauthbearer(ask: Ask, user: str, secret: str, host: str) -> Reply:
@@ -127,7 +150,17 @@ async def _oauthbearer(ask: Ask, user: str, secret: str, host: str) -> Reply:
     name = user.replace("=", "=3D").replace(",", "=2C")
     sent = _coded(f"n,a={name},\x01host={host}\x01auth=Bearer {secret}\x01\x01")
     reply = await ask(b"AUTH OAUTHBEARER " + sent, "AUTH OAUTHBEARER ...")
-    return await ask(_coded("\x01"), "...") if reply.code == CONTINUE else reply
+    return await _with_reason(ask, reply, _coded("\x01")) if reply.code == CONTINUE else reply
+
+
+async def _with_reason(ask: Ask, challenge: Reply, answer: bytes) -> Reply:
+    """The refusal, with the reason that the challenge before it gave, in JSON as a rule."""
+    reply = await ask(answer, "...")
+    try:
+        said = one_line(base64.b64decode("".join(challenge.lines)).decode("utf-8", "replace"))[:REASON_MAX]
+    except ValueError:
+        said = ""
+    return Reply(reply.code, (*reply.lines, f"({said})")) if said else reply
 
 
 MECHANISMS: Mapping[str, Callable[[Ask, str, str, str], Awaitable[Reply]]] = {

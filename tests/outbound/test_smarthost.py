@@ -1,6 +1,7 @@
 """What is said to a smarthost: nothing in the clear that should not be, and what it offers is used."""
 
 import re
+from base64 import b64encode
 
 import pytest
 from peers.courier import courier_of, put, settings, state
@@ -114,8 +115,54 @@ async def test_we_log_in_with_a_token_that_is_fetched_when_it_is_needed(tmp_path
         row = await send(desk, {"outgoing.smtp": Token("support@example.com", lambda: token)})
         assert row.state == ("sent" if token == "good" else "pending")
         if token == "stale":
-            assert row.reason.endswith(f"AUTH {mechanism} as support@example.com: 535 5.7.8 wrong user or password")
+            refusal = '535 5.7.8 wrong user or password ({"status":"401"})'
+            assert row.reason.endswith(f"AUTH {mechanism} as support@example.com: {refusal}")
             assert "stale" not in row.reason
+
+
+@pytest.mark.parametrize("mechanism", ["XOAUTH2", "OAUTHBEARER"])
+@pytest.mark.parametrize("another", ["good", "stale too"])
+async def test_a_token_that_is_refused_is_replaced_once(tmp_path, certificate, mechanism, another):
+    more = {"user": "support@example.com", "password_env": "UNUSED"}
+    refused = []
+
+    def renew(token):
+        refused.append(token)
+        return another
+
+    with (
+        Smarthost(certificate, {"support@example.com": "good"}, mechanisms=mechanism) as smarthost,
+        desk_in(tmp_path, secure(smarthost, certificate, **more)) as desk,
+    ):
+        row = await send(desk, {"outgoing.smtp": Token("support@example.com", lambda: "stale", renew)})
+        assert (row.state, refused) == ("sent" if another == "good" else "pending", ["stale"])
+        assert smarthost.commands[f"AUTH {mechanism}"] == 2
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "XOAUTH2"])
+async def test_a_server_that_quotes_what_we_log_in_with_does_not_have_it_repeated(tmp_path, certificate, mechanism):
+    secret = "ya29.a0AfB_byC-canary-0123456789"
+    more = {"user": "support@example.com", "password_env": "UNUSED"}
+    login = (
+        Password("support@example.com", secret)
+        if mechanism == "PLAIN"
+        else Token("support@example.com", lambda: secret)
+    )
+    words = (
+        b64encode(f"\0support@example.com\0{secret}".encode())
+        if mechanism == "PLAIN"
+        else b64encode(f"user=support@example.com\x01auth=Bearer {secret}\x01\x01".encode())
+    ).decode()
+    with (
+        Smarthost(certificate, {"support@example.com": "other"}, mechanisms=mechanism) as smarthost,
+        desk_in(tmp_path, secure(smarthost, certificate, **more)) as desk,
+    ):
+        smarthost.on("AUTH", f"535 5.7.8 no: {secret} {secret[:20]} {words} {words[:-9]}")
+        row = await send(desk, {"outgoing.smtp": login})
+        assert row.state == "pending"
+        assert "canary" not in row.reason
+        assert words[:60] not in row.reason
+        assert row.reason.count("[hidden]") == 4
 
 
 async def test_a_token_never_goes_out_in_the_clear(tmp_path):

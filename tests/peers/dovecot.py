@@ -44,10 +44,11 @@ class Dovecot:
     password = "secret"  # of every user
 
     def __init__(
-        self, users: Iterable[str] = ("support", "sales"), certificate: Certificate | None = None, lmtp: bool = False
-    ) -> None:
-        """`lmtp`: it takes mail, too, by a port (`lmtp_port`) and a socket (`lmtp_socket`)."""
-        self.lmtp = lmtp
+        self, users: Iterable[str] = ("support", "sales"), certificate: Certificate | None = None, lmtp: bool = False,
+        introspection: str = "",
+    ) -> None:  # fmt: skip
+        """`introspection`: the URL that says whose a token is; tokens are then taken, too. `lmtp`: it takes mail, too, by a port (`lmtp_port`) and a socket (`lmtp_socket`)."""
+        self.lmtp, self.introspection = lmtp, introspection
         self.lmtp_port = 0
         self.users = tuple(users)
         self.certificate = certificate
@@ -91,7 +92,14 @@ class Dovecot:
         self.config = self.folder / "dovecot.conf"
         self.config.write_text(
             configuration(
-                self._binary, self.folder, self.port, self.tls_port, self._accounts, self.certificate, self.lmtp_port
+                self._binary,
+                self.folder,
+                self.port,
+                self.tls_port,
+                self._accounts,
+                self.certificate,
+                self.lmtp_port,
+                self.introspection,
             )
         )
         (self.folder / "users").write_text("".join(f"{user}:{{PLAIN}}{self.password}\n" for user in self.users))

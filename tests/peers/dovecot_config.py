@@ -8,6 +8,34 @@ from pathlib import Path
 
 from peers.certificates import Certificate
 
+TOKENS = "xoauth2 oauthbearer"
+TOKENS_BEFORE_2_4 = """
+passdb {{
+  driver = oauth2
+  mechanisms = {mechanisms}
+  args = {folder}/oauth2.conf
+}}
+"""
+INTROSPECTION = """
+introspection_mode = post
+introspection_url = {url}
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+TOKENS_SINCE_2_4 = """
+passdb oauth2 {{
+  mechanisms_filter = {mechanisms}
+}}
+oauth2 {{
+  introspection_mode = post
+  introspection_url = {url}
+  username_attribute = username
+  active_attribute = active
+  active_value = true
+}}
+"""
+
 EITHER = """
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -16,7 +44,7 @@ default_internal_user = {internal_user}
 default_internal_group = {internal_group}
 default_login_user = {login_user}
 listen = 127.0.0.1
-auth_mechanisms = plain login
+auth_mechanisms = plain login {tokens}
 auth_failure_delay = 0
 mail_max_userip_connections = 100
 mail_uid = {mail_user}
@@ -108,8 +136,9 @@ def configuration(
     accounts: Accounts,
     certificate: Certificate | None,
     lmtp_port: int = 0,
+    introspection: str = "",
 ) -> str:
-    """The text of dovecot.conf for the version that `binary` is."""
+    """The text of dovecot.conf for the version that `binary` is. `introspection`: the URL that says whose a token is."""
     version = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout
     since_2_4 = tuple(int(part) for part in version.split("-")[0].split()[0].split(".")[:2]) >= (2, 4)
     text = ""
@@ -119,6 +148,7 @@ def configuration(
     lmtp = ("lmtp = yes" if since_2_4 else "lmtp") if lmtp_port else ""
     text += (EITHER + (SINCE_2_4 if since_2_4 else BEFORE_2_4) + (LMTP if lmtp_port else "")).format(
         lmtp=lmtp,
+        tokens=TOKENS if introspection else "",
         lmtp_port=lmtp_port,
         folder=folder,
         port=port,
@@ -131,6 +161,10 @@ def configuration(
         no_chroot="" if accounts.may_chroot else "chroot =",
         no_limit="restart_request_count = unlimited" if since_2_4 else "service_count = 0",
     )
+    if introspection:
+        (folder / "oauth2.conf").write_text(INTROSPECTION.format(url=introspection))
+        tokens = TOKENS_SINCE_2_4 if since_2_4 else TOKENS_BEFORE_2_4
+        text += tokens.format(mechanisms=TOKENS, folder=folder, url=introspection)
     if lmtp_port:
         text += f"auth_username_format = {local_part}\n"
     if certificate is None:
