@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 import socket
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
-from aiosmtpd.smtp import Envelope, Session
+from aiosmtpd.smtp import Envelope
 
 from postroom.config import ACTIVATED, Config, split_listen
 from postroom.daemon.intake import Intake
@@ -20,14 +19,14 @@ from postroom.daemon.log import masked
 from postroom.daemon.metrics import Metrics
 from postroom.daemon.smtp_gate import Gate, Memory, Share
 from postroom.daemon.smtp_session import TOO_MUCH, SmtpSession
-from postroom.daemon.smtp_wire import count_received, has_bare_line_end
+from postroom.daemon.smtp_syntax import Sender
+from postroom.daemon.smtp_wire import Mail, count_received
 from postroom.daemon.tls import server_context
 from postroom.desk.mailboxes import Mailboxes, Served
 from postroom.errors import TemporaryFailure, UserError
 from postroom.store.engine import Store
 from postroom.store.inbound import NewInbound
 
-LARGE = 256 << 10  # octets; more are looked through beside the event loop, which has others to serve
 MAX_HOPS = 50  # Received lines; a message that has been on that many hosts goes round in circles
 REPLY_IDS = 10  # named in one 250; a reply line is 512 octets at most (RFC 5321 §4.5.3.1.5)
 DISK_FULL = "452 4.3.1 insufficient system storage, try again later"
@@ -121,7 +120,8 @@ class SmtpServer:
 
     def _session(self) -> SmtpSession:
         share = Share(self._memory)
-        session = SmtpSession(self._door, self._config.smtp, self._hostname, self._gate, self._tls, share)
+        session = SmtpSession(self._config.smtp, self._hostname, self._gate, self._tls, share)
+        session.door = self._door
         session.on_gone = lambda: self._gone(session)
         session.count = self._metrics.count
         self._sessions.add(session)
@@ -155,7 +155,7 @@ class Doorkeeper:
     """Whom we serve, and what we take."""
 
     def __init__(self, config: Config, store: Store, intake: Intake) -> None:
-        self._store = store
+        self._folder = str(store.path.parent) if store.path else None
         self._intake = intake
         self.use(config)
 
@@ -168,43 +168,36 @@ class Doorkeeper:
         for name, mailbox in config.mailbox.items():
             self._first_of.setdefault(mailbox.address.lower().rpartition("@")[2], name)
 
-    async def handle_MAIL(
-        self, client: SmtpSession, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        announced = next((int(o[5:]) for o in options if o.startswith("SIZE=")), 0)
-        if self.is_disk_short(announced):
-            log.warning("not accepted", client=client.address, reply=DISK_FULL)
-            return DISK_FULL
-        if not client.has_room(announced):
-            log.warning("not accepted", client=client.address, reply=TOO_MUCH)
-            return TOO_MUCH
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
-        return "250 2.1.0 ok"
+    def begin(self, client: SmtpSession, sender: Sender) -> str:
+        """The reply to MAIL."""
+        refusal = ""
+        if self.is_disk_short(sender.size):
+            refusal = DISK_FULL
+        elif not client.has_room(sender.size):
+            refusal = TOO_MUCH
+        if refusal:
+            log.warning("not accepted", client=client.address, reply=refusal)
+        return refusal or "250 2.1.0 ok"
 
-    async def handle_RCPT(
-        self, client: SmtpSession, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
+    def admit(self, client: SmtpSession, envelope: Envelope, recipient: str) -> str:
+        """The reply to RCPT."""
         if len(envelope.rcpt_tos) >= self._smtp.recipients:
             return "452 4.5.3 too many recipients"
-        if self._find(address) is None:
-            log.info("no such mailbox", client=client.address, domain=address.rpartition("@")[2])
+        if self._find(recipient) is None:
+            log.info("no such mailbox", client=client.address, domain=recipient.rpartition("@")[2])
             return "550 5.1.1 no such mailbox here"
-        envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 
-    async def take(self, client: SmtpSession, session: Session, envelope: Envelope, raw: bytes | None) -> list[str]:
+    async def take(self, client: SmtpSession, envelope: Envelope, mail: Mail | None) -> list[str]:
         """The replies to a content, one for each recipient: 250 only when all of it is on disk."""
-        if raw is None:
+        if mail is None:
             refusal = f"552 5.3.4 message exceeds {self._smtp.max_size} octets"
         else:
-            looked = await asyncio.to_thread(_refusal, raw) if len(raw) > LARGE else _refusal(raw)
-            refusal = looked or (DISK_FULL if self.is_disk_short(len(raw)) else "")
-        if raw is None or refusal:
+            refusal = _refusal(mail) or (DISK_FULL if self.is_disk_short(len(mail.raw)) else "")
+        if mail is None or refusal:
             log.info("not accepted", client=client.address, reply=refusal)
             return [refusal] * len(envelope.rcpt_tos)
-        digest = await asyncio.to_thread(_digest, raw) if len(raw) > LARGE else _digest(raw)
-        deliveries = self._deliveries(client, session, envelope, raw, digest)
+        deliveries = self._deliveries(client, envelope, mail)
         try:
             accepted = await self._intake.accept_async(deliveries)
         except TemporaryFailure as error:
@@ -213,22 +206,22 @@ class Doorkeeper:
             return [reply] * len(envelope.rcpt_tos)
         for delivery, one in zip(deliveries, accepted, strict=True):
             log.info("accepted", inbound=one.id, is_new=one.is_new, mailbox=delivery.mailbox,
-                     recipient=masked(delivery.recipient), octets=len(raw), client=client.address)  # fmt: skip
+                     recipient=masked(delivery.recipient), octets=len(mail.raw), client=client.address)  # fmt: skip
         if self._smtp.protocol == "lmtp":
             return [f"250 2.0.0 accepted as {one.id}" for one in accepted]
         ids = [str(one.id) for one in accepted]
         more = f" and {len(ids) - REPLY_IDS} more" if len(ids) > REPLY_IDS else ""
         return [f"250 2.0.0 accepted as {', '.join(ids[:REPLY_IDS])}{more}"]
 
-    def _deliveries(
-        self, client: SmtpSession, session: Session, envelope: Envelope, raw: bytes, digest: str
-    ) -> list[NewInbound]:
+    def _deliveries(self, client: SmtpSession, envelope: Envelope, mail: Mail) -> list[NewInbound]:
         sender = "" if envelope.mail_from == "<>" else envelope.mail_from
-        peer = {"address": client.address, "helo": session.host_name or "", "tls": client.tls_version}
+        peer = {"address": client.address, "helo": client.session.host_name or "", "tls": client.tls_version}
         now = datetime.now(UTC)
         served = [(self._find(address), address.lower()) for address in envelope.rcpt_tos]
         return [
-            NewInbound(s.mailbox, recipient, raw, digest, "smtp", sender, now, peer) for s, recipient in served if s
+            NewInbound(s.mailbox, recipient, mail.raw, mail.digest, "smtp", sender, now, peer)
+            for s, recipient in served
+            if s
         ]
 
     def _find(self, address: str) -> Served | None:
@@ -243,24 +236,20 @@ class Doorkeeper:
 
     def is_disk_short(self, octets: int) -> bool:
         """Whether taking so much would leave less free disk than `smtp.min_free_disk`."""
-        if self._store.path is None:
+        if self._folder is None:
             return False  # another machine's disk, whose database speaks for itself
-        return shutil.disk_usage(self._store.path.parent).free - octets < self._smtp.min_free_disk
+        return shutil.disk_usage(self._folder).free - octets < self._smtp.min_free_disk
 
 
 def _shown(name: tuple[str, int]) -> str:
     return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
-
-
-def _refusal(raw: bytes) -> str:
+def _refusal(mail: Mail) -> str:
     """Why we do not take these bytes, as a reply; "" when we do."""
-    if has_bare_line_end(raw):
+    if mail.has_bare_line_end:
         return "550 5.5.2 bare CR or LF in the content: lines end in CRLF"
-    if count_received(raw) >= MAX_HOPS:
+    if count_received(mail.raw) >= MAX_HOPS:
         return "554 5.4.6 too many hops, this is a loop"
     return ""
 
