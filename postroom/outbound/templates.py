@@ -21,7 +21,7 @@ from postroom.outbound import catalogue, phrases
 from postroom.outbound.catalogue import SOURCE, Catalogue, CatalogueError
 from postroom.outbound.flattening import NotFlat
 from postroom.outbound.samples import SAMPLES, Data
-from postroom.outbound.sandbox import FILTERS, Sandbox, bounded
+from postroom.outbound.sandbox import Sandbox, bounded, of_text
 from postroom.outbound.styling import Styling
 from postroom.outbound.translating import PLURAL_FORM, Translating
 from postroom.parsers.reply import read_reply
@@ -234,7 +234,7 @@ def _environments(folders: list[Path], words: Catalogue, css: str) -> _Pair:
         )  # fmt: skip
         environment.policies["ext.i18n.trimmed"] = True
         environment.extend(catalogue=words, css=css if is_html else "")
-        environment.filters = {name: environment.filters[name] for name in FILTERS} | phrases.filters(words)
+        environment.filters |= {name: of_text(one) for name, one in phrases.filters(words).items()}
         environment.filters[PLURAL_FORM] = words.plural_form
         environment.globals = {"language": words.language.replace("_", "-")}
         pair.append(environment)
