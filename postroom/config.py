@@ -108,8 +108,10 @@ def load(path: str | None = None, environ: Mapping[str, str] | None = None) -> C
         data = tomllib.loads(found.read_bytes().decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{found}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{found}: not valid TOML: {error}") from error
+    except ValueError as error:  # not UTF-8, no TOML, or a number of more digits than Python reads
+        raise ConfigError(f"{found}: not valid TOML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise ConfigError(f"{found}: not valid TOML: it is nested too deeply") from None
     return parse(data, found.parent.absolute(), found.absolute())
 
 
@@ -117,6 +119,8 @@ def parse(data: dict[str, Any], folder: Path, path: Path | None = None) -> Confi
     """The configuration that a TOML document means; its relative paths begin at `folder`."""
     if strange := list(_strangers(data)):
         raise ConfigError(_no_such_keys(strange))
+    if (path_of_nul := next(_with_nul(data, ""), None)) is not None:
+        raise ConfigError(f"{path_of_nul}: holds a NUL character, which no path and no mail can")
     sections: dict[str, Any] = {}
     for key, value in data.items():
         if key in NAMED_SECTIONS:
@@ -173,6 +177,18 @@ def _strangers_in(value: Any, kind: Any, path: str) -> Iterator[str]:
                 yield from _strangers_in(inner, fields[key], where)
             else:
                 yield where
+
+
+def _with_nul(value: Any, path: str) -> Iterator[str]:
+    """The path of each text that holds a NUL: whatever opens a file of that name would break."""
+    if isinstance(value, str) and "\0" in value:
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _with_nul(inner, f"{path}.{shown(key)}" if path else shown(key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _with_nul(inner, f"{path}[{number}]")
 
 
 def _section_of(kind: Any) -> type[Section] | None:

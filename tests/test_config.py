@@ -273,6 +273,50 @@ def test_whatever_a_file_holds_is_a_configuration_or_one_line_of_error(data: dic
         assert re.match(r'([A-Za-z0-9_.\[\]-]|"([^"\\]|\\.)*")+: ', line), line
 
 
+EXAMPLE_BYTES = (Path(__file__).parents[1] / "config.example.toml").read_bytes()
+PIECES = [
+    b"[smtp]\n", b"[[rule]]\n", b"[mailbox.a]\n", b"=", b'"', b"'", b'"""', b"[", b"]", b"{", b"}", b"\n", b"\r", b"\0", b"\xff", b"\xc3",
+    b'address = "a@b.example"\n', b"listen = []\n", b"1", b"-", b"0x", b"1e999", b"nan", b"2026-13-01", b"\\u0000", b"\\ud800", b"#", b".", b"_",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=30).map(b"".join)
+    | st.builds(
+        lambda at, length, more: EXAMPLE_BYTES[:at] + more + EXAMPLE_BYTES[at + length :],
+        st.integers(0, len(EXAMPLE_BYTES)), st.integers(0, 40), st.sampled_from(PIECES) | st.binary(max_size=5),
+    )
+)  # fmt: skip
+def test_whatever_bytes_a_file_is_made_of_it_is_a_configuration_or_one_line_of_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_bytes(content)
+    line = ""
+    try:
+        load(str(file))
+    except ConfigError as error:
+        line = str(error)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"x = " + b"[" * 100_000, b"x = " + b"9" * 10_000, b"x." * 20_000 + b"x = 1", b"x = {a=" * 10_000, b"\xff"],
+)
+def test_a_file_that_is_too_much_for_its_reader_is_one_line_too(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "postroom.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        load(str(file))
+    assert "\n" not in str(error.value)
+
+
+def test_a_text_with_a_nul_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^mailbox\.a\.aliases\[0\]: holds a NUL"):
+        parse({"mailbox": {"a": {"address": "a@b.example", "queue": "support", "aliases": ["a\0"]}}}, Path())
+
+
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     file = tmp_path / "postroom.toml"
     file.write_text("[smtp\n")

@@ -61,7 +61,7 @@ def authenticated(email: ParsedEmail, authserv_id: str) -> bool | None:
 def _judge(value: str, domain: str) -> bool | None:
     try:
         results = authres.AuthenticationResultsHeader.parse_value(value).results
-    except (authres.AuthResError, ValueError, IndexError):
+    except (authres.AuthResError, ValueError, IndexError, RecursionError):
         return None
     for result in results:
         if result.method == "dmarc" and result.result in ("pass", "fail"):

@@ -30,7 +30,11 @@ PARTS = ("subject", "text", "html")
 OURS = Path(__file__).parent / "templates"
 STYLE = "style.css"
 ABOVE = "reply above this line"  # what a notice asks for, and what reading the answer looks for
-FAULTS = (TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+# What random templates were seen to raise, in Jinja2's compiler and in what it compiles.
+FAULTS = (
+    TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, LookupError, RecursionError,
+    SyntaxError, RuntimeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from email import message_from_bytes
 from email.policy import SMTP
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from peers.house import ANN, BOB, CONFIG, SUPPORT, answer, mail, open_test_house
 
 from postroom.daemon.house import now
+from postroom.desk.command_table import TABLE
 from postroom.outbound.addresses import reply_address
 from postroom.parsers.attachments import read_part
 from postroom.store import inbound, messages
@@ -619,3 +622,29 @@ def test_a_forward_of_our_own_mail_is_no_customers(desk):
 def test_an_agents_automatic_mail_to_his_own_address_hands_nothing_in(desk):
     settled = hand_in(desk, f"#priority high\n\n{FORWARDS['gmail']}", Auto_Submitted="auto-generated")
     assert (desk.ticket(settled.ticket_id).requester, desk.ticket(settled.ticket_id).priority) == (ANN, "medium")
+
+
+NAMES = [*(name for meaning in TABLE for name in meaning.names), "nonsense", "réponse"]
+ARGUMENTS = ["", "bob", "ann", "nobody", "high", "open", "pending_customer", "T-1001", "T-1002", "T-999999999", "T-", "Printing", "2026-13-45",
+             "tomorrow", "9" * 5000, "a,b,c", "-a", "\u202e", "\x1b[31m", "%s", "{{ 1 }}", "../..", "'; DROP TABLE ticket; --", "x" * 500]  # fmt: skip
+LINES = st.one_of(
+    st.builds("#{} {}".format, st.sampled_from(NAMES), st.sampled_from(ARGUMENTS) | st.text(max_size=20)),
+    st.builds("#{}: {}".format, st.sampled_from(NAMES), st.sampled_from(ARGUMENTS)),
+    st.sampled_from(["", "Hello Cy,", "> #close", "#1 is it", "# no", "\ufeff#close"]), st.text(max_size=20),
+)  # fmt: skip
+
+
+@settings(max_examples=max(settings.default.max_examples // 7, 1))  # each is mail in, mail out, and a ticket
+@given(st.lists(LINES, max_size=6))
+def test_whatever_an_agent_orders_is_done_whole_or_not_at_all(desk, lines):
+    id_ = open_ticket(desk, subject="printer")
+    before = state(desk, id_)
+    text = "".join(c for c in "\n".join(lines) if c.isprintable() or c in "\n\x1b") or "Hello"
+    settled = order(desk, text)
+    with desk.store.read() as connection:
+        row = inbound.get(connection, settled.id)
+    assert row.state == "processed", row.reason
+    outcomes = {outcome for _, outcome in decision(desk, settled)}
+    if outcomes & {"wrong", "not done"}:
+        assert "held" not in outcomes
+        assert state(desk, id_) == before

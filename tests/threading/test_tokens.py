@@ -2,6 +2,8 @@ from base64 import b32decode, b32encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postroom.config import LOCAL_PART_MAX
 from postroom.store.tickets import KEY_BITS
@@ -68,3 +70,48 @@ def test_rubbish_is_no_token(token):
     assert signer.read_reply(token, NOW) is None
     assert signer.read_message_id(token) is None
     assert signer.read_bounce(token) is None
+
+
+BASE32 = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz234567ABC=189 @+\u0130\u017f"), max_size=70)
+
+
+@given(st.text(max_size=80) | BASE32)
+def test_whatever_is_no_token_of_ours_proves_nothing(text):
+    assert signer.read_reply(text, NOW) is None
+    assert signer.read_message_id(text) is None
+    assert signer.read_bounce(text) is None
+
+
+@given(
+    st.integers(0, 44),
+    st.sampled_from("abcdefghijklmnopqrstuvwxyz234567"),
+    st.sampled_from(["reply", "agent", "id", "bounce"]),
+)
+def test_a_token_with_one_character_changed_proves_nothing_else(at, character, kind):
+    """Its last character may hold bits that mean nothing: then it says what it said."""
+    made = {
+        "reply": signer.reply(2**40, Role.CUSTOMER, LATER), "agent": signer.reply(2**40, Role.AGENT, LATER, agent=7),
+        "id": signer.message_id(2**40, 9), "bounce": signer.bounce(2**60),
+    }[kind]  # fmt: skip
+    at = min(at, len(made) - 1)
+    forged = made[:at] + character + made[at + 1 :]
+
+    def says(token):
+        return signer.read_reply(token, NOW), signer.read_message_id(token), signer.read_bounce(token)
+
+    assert says(forged) in ((None, None, None), says(made))
+    if forged != made and at < len(made) - 1:
+        assert says(forged) == (None, None, None)
+
+
+@given(st.integers(1, 2**48 - 1), st.integers(0, 2**24 - 1), st.integers(0, 2**32 - 1))
+def test_no_token_passes_as_one_of_another_purpose(ticket, agent, nonce):
+    for token in (signer.reply(ticket, Role.AGENT, LATER, agent=agent), signer.review(ticket, LATER, agent)):
+        assert signer.read_reply(token, NOW).agent == agent
+        assert (signer.read_message_id(token), signer.read_bounce(token)) == (None, None)
+    left = signer.message_id(ticket, nonce)
+    assert (signer.read_message_id(left), signer.read_reply(left, NOW), signer.read_bounce(left)) == (
+        ticket,
+        None,
+        None,
+    )
