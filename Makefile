@@ -14,10 +14,10 @@ DATABASE ?= both
 SOURCES := postroom tests bench
 BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py bench/parse.py bench/courier.py bench/smtp_accept.py
 
-.PHONY: help demo run test check format bench fuzz chaos screenshots clean
+.PHONY: help demo run test check format bench fuzz chaos screenshots deb deb-test clean
 
 help:  ## what there is to make (this list)
-	@sed -n 's/^\([a-z]*\):.*## /\1 \t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST)
 
 demo: $(RUN_READY)  ## the main job on built-in mail, narrated; exits by itself
 	@$(BIN)/postroom demo
@@ -53,6 +53,12 @@ chaos: $(DEV_READY)  ## kill the daemon at POINTS=1000 system calls, on DATABASE
 
 screenshots: $(DEV_READY)  ## every mail as Chromium shows it, light and dark, wide and on a phone, into build/screenshots
 	POSTROOM_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest -q tests/outbound/test_screenshots.py
+
+deb:  ## a Debian package with its own libraries, into dist/; needs Debian's python3-venv, and PyPI
+	contrib/debian/build dist
+
+deb-test: $(DEV_READY)  ## build it, and install it and a virtual environment in a bare Debian as docs/ says; as root, minutes
+	POSTROOM_DEB_TEST=1 $(BIN)/python -m pytest tests/installing $(ARGS)
 
 clean:  ## remove what these targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -16,7 +16,7 @@ from postroom.cli.main import postroom
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [path for path in sorted(ROOT.glob("*.md")) if path.name != "LICENSE"]
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
 def code_lines(text: str) -> Iterator[str]:
@@ -114,7 +114,7 @@ def test_every_configuration_that_a_document_shows_is_right(document: Path) -> N
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_make_target_that_a_document_shows_exists(document: Path) -> None:
     shown = commands(document.read_text("utf-8"), "make")
-    targets = {word for arguments in shown for word in arguments if re.fullmatch(r"[a-z]+", word)}
+    targets = {word for arguments in shown for word in arguments if re.fullmatch(r"[a-z-]+", word)}
     assert targets - TARGETS == set()
 
 
@@ -156,7 +156,7 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
 def test_every_make_target_says_what_it_does() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert {"demo", "run", "test", "check", "bench", "fuzz", "clean"} <= TARGETS
-    assert set(re.findall(r"^([a-z]+):.*## .+", makefile, re.MULTILINE)) == TARGETS
+    assert set(re.findall(r"^([a-z-]+):.*## .+", makefile, re.MULTILINE)) == TARGETS
     phony = re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     assert phony is not None
     assert set(phony[1].split()) == TARGETS

@@ -1,0 +1,116 @@
+"""A bare Debian to install into: a folder made by debootstrap, entered by chroot in namespaces of its own (mounts, processes,
+network, which has no way out). There is no process 1 that starts units: `systemctl.py` stands in, and does what the unit says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2]
+BUILD = SOURCE / "build" / "installing"  # kept: making the root takes a minute, the package and the wheels another
+INCLUDED = "python3,python3-venv,pipx,adduser,ca-certificates,tzdata"  # so that installing needs no network
+SCRIPT_SECONDS = 300
+ENTER = """
+mount -t proc proc "$0/proc"
+mount -t tmpfs tmpfs "$0/dev/shm"
+ip link set lo up
+exec chroot "$0" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+  PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_DISABLE_PIP_VERSION_CHECK=1 bash -euo pipefail -c "$1"
+"""
+
+
+def needed() -> None:
+    """Skip where it was not asked for, or cannot be."""
+    if os.environ.get("POSTROOM_DEB_TEST") != "1":
+        pytest.skip("takes minutes: make deb-test")
+    if os.geteuid() != 0 or not all(shutil.which(tool) for tool in ("debootstrap", "unshare", "ip", "dpkg-deb")):
+        pytest.skip("needs root, and debootstrap, util-linux, iproute2, dpkg")
+
+
+class Root:
+    """One copy of the bare root."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run(["cp", "-a", "--reflink=auto", _base(), folder], check=True)
+        refuse = folder / "usr/sbin/policy-rc.d"
+        refuse.write_text("#!/bin/sh\nexit 101\n")
+        refuse.chmod(0o755)
+
+    def run(self, script: str) -> str:
+        """What a bash script prints there; every process that it started is gone afterwards. AssertionError where it fails."""
+        done = subprocess.run(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts", "--propagation", "private",
+             "sh", "-euc", ENTER, str(self.folder), script],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            timeout=SCRIPT_SECONDS,
+        )  # fmt: skip
+        assert done.returncode == 0, f"status {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+
+def package(version: str | None = None) -> Path:
+    """The Debian package; as if of another version, which it then only says."""
+    built = sorted(BUILD.glob("new/*.deb"))
+    if not built:
+        subprocess.run(["contrib/debian/build", BUILD / "new"], cwd=SOURCE, check=True)
+        built = sorted(BUILD.glob("new/*.deb"))
+    if version is None:
+        return built[0]
+    folder = BUILD / f"as-{version}"
+    made = folder / f"postroom_{version}.deb"
+    if not made.exists():
+        stage = folder / "stage"
+        folder.mkdir(exist_ok=True)
+        subprocess.run(["dpkg-deb", "--raw-extract", built[0], stage], check=True)
+        control = stage / "DEBIAN" / "control"
+        control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(), flags=re.MULTILINE))
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", stage, made], check=True)
+        shutil.rmtree(stage)
+    return made
+
+
+def wheels() -> Path:
+    """Everything that `pip install` fetches, so that an environment can be made without a network."""
+    folder = BUILD / "wheels"
+    if not folder.exists():
+        tools = BUILD / "tools"
+        subprocess.run(["/usr/bin/python3", "-m", "venv", tools], check=True)
+        subprocess.run(
+            [tools / "bin" / "python", "-m", "pip", "--quiet", "wheel", "--wheel-dir", f"{folder}.part",
+             f"{SOURCE}[postgresql]", "hatchling", "pip", "setuptools", "wheel"],
+            check=True,
+        )  # fmt: skip
+        for own in Path(f"{folder}.part").glob("postroom-*"):
+            own.unlink()
+        Path(f"{folder}.part").rename(folder)
+    return folder
+
+
+def _base() -> Path:
+    base = BUILD / "base"
+    if not base.exists():
+        part = BUILD / "base.part"
+        shutil.rmtree(part, ignore_errors=True)
+        release = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
+        assert release is not None
+        command = ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", release[1], str(part), _mirror()]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        part.rename(base)
+    return base
+
+
+def _mirror() -> str:
+    """The mirror that this machine is configured with."""
+    files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.[ls][io][su]*"))]
+    for text in (file.read_text() for file in files if file.exists()):
+        found = re.search(r"^(?:URIs: *|deb (?:\[[^]]*\] *)?)(\S+/debian/?)(?:\s|$)", text, re.MULTILINE)
+        if found:
+            return found[1]
+    pytest.skip("no Debian mirror is configured here")
