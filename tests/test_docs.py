@@ -13,9 +13,11 @@ import pytest
 
 from postroom import __version__, config
 from postroom.cli.main import postroom
+from postroom.daemon.vocabulary import EVENTS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [path for path in sorted(ROOT.glob("*.md")) if path.name != "LICENSE"]
+HANDBOOK = sorted(ROOT.glob("docs/*.md"))
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *HANDBOOK]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 
 
@@ -40,7 +42,9 @@ def commands(text: str, program: str) -> list[list[str]]:
     found = []
     for line in code_lines(text):
         for part in re.split(r"\||&&|;|\s#\s", line):
-            words = _words(part.strip().removeprefix("$ ").removeprefix("sudo "))
+            words = _words(
+                part.strip().removeprefix("$ ").removeprefix("sudo ").removeprefix("runuser -u postroom -- ")
+            )
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                 words.pop(0)
             if words and words[0].rpartition("/")[2] == program:
@@ -143,6 +147,7 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
         r"`([\w./-]+\.(?:py|md|toml|ini|mako|service)|[\w.-]+/)(?:: [^`]*)?`", document.read_text("utf-8")
     )
     made_by_users = {"postroom.toml", "config.toml"}
+    made_by_users |= {"postroom.service"}  # where it is installed
     missing = [
         name
         for name in named
@@ -151,6 +156,80 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
         and not (ROOT / "postroom" / name).exists()
     ]
     assert missing == []
+
+
+def example_keys() -> set[str]:
+    """Each key of config.example.toml with its table, names of the operator's own left out: `mailbox.imap.host`."""
+    found, table = set(), ""
+    for line in (ROOT / "config.example.toml").read_text("utf-8").splitlines():
+        if head := re.match(r"#?\[+([\w.]+)\]+$", line):
+            parts = head[1].split(".")
+            table = ".".join([parts[0], *parts[2:]] if parts[0] in NAMED else parts)
+            found.add(table)
+        elif key := re.match(r"#?(\w+) = ", line):
+            found.add(f"{table}.{key[1]}")
+    return found
+
+
+NAMED = {"queue", "agent", "mailbox", "smarthost", "status", "dkim"}  # [queue.NAME]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_key_that_a_document_names_exists(document: Path) -> None:
+    keys = example_keys()
+    tables, last = {key.partition(".")[0] for key in keys}, {key.rpartition(".")[2] for key in keys}
+    wrong = []
+    for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.M | re.S)):
+        dotted = code.replace("NAME.", "").removesuffix(".NAME")
+        if re.fullmatch(r"[a-z]+(\.[a-z_]+)+", dotted) and dotted.partition(".")[0] in tables:
+            if dotted not in keys and not dotted.endswith((".py", ".toml", ".md", ".service", ".socket")):
+                wrong.append(code)
+        elif (table := re.fullmatch(r"\[+([a-z.]+?)(\.NAME)?(\.imap)?\]+( .*)?", code)) and table[
+            1
+        ] not in tables | keys:
+            wrong.append(code)
+        elif (given := re.fullmatch(r"([a-z_]+) = [\[\"{\dtf].*", code)) and given[1] not in last:
+            wrong.append(code)
+    assert wrong == []
+
+
+def test_the_handbook_names_every_command() -> None:
+    text = "\n".join(page.read_text("utf-8") for page in HANDBOOK)
+    with click.Context(postroom) as context:
+        named = {words[0] for words in commands(text, "postroom") if words}
+        assert set(postroom.list_commands(context)) - named == set()
+
+
+def test_the_handbook_says_what_each_event_of_the_log_means() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", (ROOT / "docs" / "running.md").read_text("utf-8"), re.MULTILINE)
+    assert {event: words for event, words in rows if not event.startswith(NO_EVENTS)} == EVENTS
+
+
+NO_EVENTS = ("postroom", "systemctl", "journalctl")  # the page's other tables
+
+
+def test_every_metric_that_the_handbook_names_is_shown() -> None:
+    source = "\n".join((ROOT / "postroom" / "daemon" / name).read_text("utf-8") for name in ("gauges.py", "metrics.py"))
+    text = (ROOT / "docs" / "running.md").read_text("utf-8")
+    names = {re.sub(r"_total$", "", name) for name in re.findall(r"`postroom_(\w+)", text)}
+    assert len(names) > 8
+    assert [name for name in names if f'"{name}"' not in source] == []
+
+
+def test_every_page_of_the_handbook_is_in_its_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    assert [page.name for page in HANDBOOK if page.name != "README.md" and f"]({page.name})" not in index] == []
+
+
+def test_the_configuration_that_the_package_installs_is_right_and_sends_nothing() -> None:
+    path = ROOT / "contrib" / "debian" / "config.toml"
+    given = tomllib.loads(path.read_text("utf-8"))
+    settings = config.parse(given, path.parent)
+    assert (settings.outgoing.courier, *settings.smtp.listen) == ("maildir", "127.0.0.1:2525")
+    written = [settings.outgoing.maildir, settings.keys.file, settings.store.url.removeprefix("sqlite:///")]
+    assert [one for one in written if not str(one).startswith("/var/lib/postroom/")] == []
+    uncommented = re.sub(r"^#(?=\[|\w+ = )", "", path.read_text("utf-8"), flags=re.MULTILINE)
+    config.parse(tomllib.loads(uncommented), path.parent)
 
 
 def test_every_make_target_says_what_it_does() -> None:

@@ -13,15 +13,21 @@ import pytest
 
 SOURCE = Path(__file__).parents[2]
 BUILD = SOURCE / "build" / "installing"  # kept: making the root takes a minute, the package and the wheels another
-INCLUDED = "python3,python3-venv,pipx,adduser,ca-certificates,tzdata"  # so that installing needs no network
+INCLUDED = "python3,python3-venv,adduser,ca-certificates,tzdata,procps"  # so that installing needs no network
 SCRIPT_SECONDS = 300
+# $1 is the bare root, $2 what is to be laid over it, $3 the script. What is written goes into memory, and away with the namespace.
 ENTER = """
-mount -t proc proc "$0/proc"
-mount -t tmpfs tmpfs "$0/dev/shm"
+room=$(mktemp -d)
+mount -t tmpfs tmpfs "$room"
+mkdir "$room/written" "$room/work" "$room/root"
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$room/written,workdir=$room/work" "$room/root"
+cp -a "$2/." "$room/root/"
+mount -t proc proc "$room/root/proc"
+mount -t tmpfs tmpfs "$room/root/dev/shm"
 ip link set lo up
-exec chroot "$0" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+exec chroot "$room/root" /usr/bin/env -i HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-  PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_DISABLE_PIP_VERSION_CHECK=1 bash -euo pipefail -c "$1"
+  PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_DISABLE_PIP_VERSION_CHECK=1 bash -euo pipefail -c "$3"
 """
 
 
@@ -34,20 +40,29 @@ def needed() -> None:
 
 
 class Root:
-    """One copy of the bare root."""
+    """The bare root, with what a test lays over it in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        subprocess.run(["cp", "-a", "--reflink=auto", _base(), folder], check=True)
-        refuse = folder / "usr/sbin/policy-rc.d"
+        refuse = folder / "usr/sbin/policy-rc.d"  # nothing is started by a package
+        refuse.parent.mkdir(parents=True)
         refuse.write_text("#!/bin/sh\nexit 101\n")
         refuse.chmod(0o755)
 
+    def lay(self, file: Path, where: str) -> None:
+        """A copy of a file, its mode too, for the next `run`."""
+        there = self.folder / where
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, there)
+
     def run(self, script: str) -> str:
-        """What a bash script prints there; every process that it started is gone afterwards. AssertionError where it fails."""
+        """What a bash script prints there. Every process that it started, and every file that it wrote, is gone afterwards.
+
+        AssertionError where it fails.
+        """
         done = subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--net", "--ipc", "--uts", "--propagation", "private",
-             "sh", "-euc", ENTER, str(self.folder), script],
+             "sh", "-euc", ENTER, "sh", str(_base()), str(self.folder), script],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
             timeout=SCRIPT_SECONDS,
         )  # fmt: skip

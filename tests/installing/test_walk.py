@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,13 @@ pytestmark = pytest.mark.xdist_group("installing")
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[bare_root.Root]:
+def root(tmp_path: Path) -> bare_root.Root:
     bare_root.needed()
     made = bare_root.Root(tmp_path / "root")
-    shutil.copy(Path(__file__).parent / "systemctl.py", made.folder / "usr/local/bin/systemctl")
+    made.lay(Path(__file__).parent / "systemctl.py", "usr/local/bin/systemctl")
     (made.folder / "usr/local/bin/systemctl").chmod(0o755)
-    (made.folder / "etc/systemd/system").mkdir(parents=True, exist_ok=True)
-    yield made
-    shutil.rmtree(made.folder)
+    (made.folder / "etc/systemd/system").mkdir(parents=True)
+    return made
 
 
 def assert_it_answers(said: str) -> None:
@@ -33,7 +31,7 @@ def assert_it_answers(said: str) -> None:
 
 
 def test_the_debian_package(root: bare_root.Root) -> None:
-    shutil.copy(bare_root.package(), root.folder / "root")
+    root.lay(bare_root.package(), f"root/{bare_root.package().name}")
     steps = walk.script("installing.md", "Install the Debian package", "Start it", "The first mail")
     assert_it_answers(root.run("cd /root\n" + steps))
 
