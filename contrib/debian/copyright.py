@@ -6,12 +6,11 @@ Usage: copyright.py LICENSE SITE-PACKAGES
 from __future__ import annotations
 
 import sys
-from email.message import Message
-from importlib.metadata import distributions
+from importlib.metadata import PackageMetadata, distributions
 from pathlib import Path
 
 
-def licence(metadata: Message) -> str:
+def licence(metadata: PackageMetadata) -> str:
     """What a library says of its licence, in one line."""
     classified = [line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier", []) if line.startswith("License")]
     for said in (metadata.get("License-Expression"), ", ".join(classified), metadata.get("License")):

@@ -40,15 +40,12 @@ def start() -> None:
         state.mkdir(mode=0o700)
         os.chown(state, user.pw_uid, user.pw_gid)
 
-    def become() -> None:
-        os.umask(int(setting("UMask"), 8))
-        os.setgroups([])
-        os.setgid(user.pw_gid)
-        os.setuid(user.pw_uid)
-
     with LOG.open("ab") as log:
-        daemon = subprocess.Popen(setting("ExecStart").split(), cwd=setting("WorkingDirectory"), preexec_fn=become,
-                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env={"PATH": "/usr/bin:/bin"})  # fmt: skip
+        daemon = subprocess.Popen(
+            setting("ExecStart").split(), cwd=setting("WorkingDirectory"), env={"PATH": "/usr/bin:/bin"}, user=user.pw_uid,
+            group=user.pw_gid, extra_groups=[], umask=int(setting("UMask"), 8),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
     PID.write_text(str(daemon.pid))
     deadline = time.monotonic() + PATIENCE
     while " ready" not in LOG.read_text():
