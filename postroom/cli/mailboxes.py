@@ -84,7 +84,7 @@ def login(config_path: str | None, name: str, port: int, as_json: bool) -> None:
     except UserError as error:
         raise UserError(f"{account.user} has logged in, and that is kept; but {error}") from error
     if as_json:
-        output.print_json({"account": account.user, "oauth": account.name, "loggedIn": True, "detail": words})
+        output.print_json({"account": account.user, "oauth": account.name, "loggedIn": True, "detail": str(words)})
     else:
         click.echo(f"{account.user} is logged in: {output.one_line(words)}")
 

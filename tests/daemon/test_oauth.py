@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 from peers.certificates import Certificate
+from peers.house import open_test_house
 from peers.outgoing import Clock
 from peers.tokenserver import CLIENT, TokenServer, raw_answer
 
 from postroom.config import Config, parse
 from postroom.config_secrets import without
+from postroom.daemon import house
+from postroom.daemon.alarms import Alarms
 from postroom.daemon.oauth import Account, LoginRefused, accounts
 from postroom.daemon.oauth_file import Login
 from postroom.daemon.oauth_http import ANSWER_MAX, NoAnswer
@@ -408,6 +411,33 @@ def test_the_end_of_a_login_is_told_in_time_and_one_that_moves_on_is_no_alarm(tm
             mine.another(mine.token())
             clock.advance(hours=1)
             assert state()[0] == "good"
+
+
+def test_the_operator_is_told_once_of_a_login_that_is_missing_or_refused_and_once_of_its_end(tmp_path: Path) -> None:
+    with TokenServer() as tokens:
+        sections = tomllib.loads(
+            MAILBOX.replace("[outgoing]", "[operator]\naddress = 'root@example.com'\n[outgoing]") + tokens.toml()
+        )
+        with open_test_house(tmp_path, **{"agent": {}, "queue": {"support": {}}, **sections}) as desk:
+            clock = Clock(house.now())
+
+            def look() -> list[str]:
+                looking = Alarms(desk.house.config, desk.store, desk.house.notifier, clock)
+                return [("over " if one.is_over else "") + one.name for one in looking.look() if "login" in one.name]
+
+            assert look() == ["login support@example.com (work)", "login sales@example.com (work)"]
+            assert look() == []
+            at = clock().timestamp()
+            mine = accounts(desk.house.config, clock=clock)["mailbox.support.imap"]
+            mine.remember(Login("good", tokens.grant(USER), at, at, at + 3600))
+            assert look() == []
+            clock.advance(minutes=11)
+            assert look() == ["over login support@example.com (work)"]
+            tokens.revoke()
+            with pytest.raises(LoginRefused):
+                mine.another("good")
+            assert look() == ["login support@example.com (work)"]
+            assert look() == []
 
 
 def test_no_token_is_in_what_is_said_of_an_account(tmp_path: Path) -> None:
