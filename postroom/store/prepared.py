@@ -153,8 +153,10 @@ class _Compiled:
             (name, compiled.params.get(name), compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in names
         ]
-        self._types = [column.type for column in getattr(statement, "exported_columns", ())]
-        names = [column.key for column in getattr(statement, "exported_columns", ())]
+        # not the statement's own `exported_columns`: what another one made of the same INSERT returns may stick to it
+        columns = compiled._result_columns
+        self._types = [column.type for column in columns]
+        names = [column.keyname for column in columns]
         self._row: Any = namedtuple("Row", names, rename=True) if names else None
         self._out: list[tuple[int, Any]] | None = None
 

@@ -1,13 +1,13 @@
 """Each rule of POLICIES.md by its name, against the real index in SQLite."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 
 from postroom.parsers.parsed import Address, ParsedEmail
 from postroom.store import migrate, thread_index, tickets
-from postroom.store.engine import Store, insert_one
-from postroom.store.tables import Ticket
+from postroom.store.engine import Store
 from postroom.store.thread_index import ThreadIndex
 from postroom.threading.find import ask, best_first, find_ticket, read_tokens
 from postroom.threading.match import Outcome
@@ -29,12 +29,13 @@ def connection(tmp_path):
 
 
 def a_ticket(connection, number=1042, requester=CY, subject="printer", status="open", refs=(), named=(), **values):
-    id_ = insert_one(connection, Ticket, {
-        "number": number, "key": number, "ref": f"T-{number}", "subject": subject, "normal_subject": subject, "description": "",
+    id_ = tickets.add(connection, {
+        "number": number, "ref": f"T-{number}", "subject": subject, "normal_subject": subject, "description": "",
         "ticket_type": "question", "source": "email", "submitter_name": "", "submitter_email": requester,
         "queue": "support", "requester": requester, "status": status, "priority": "medium",
         "created_at": NOW, "updated_at": NOW, **values,
-    })  # fmt: skip
+    }, Random(number))  # fmt: skip
+    tickets.change(connection, id_, {"key": number})
     for ref in refs:
         thread_index.add_refs(connection, id_, ref, named)
     person = {"address": requester, "name": "", "role": "requester", "agreed": True, "created_at": NOW}
