@@ -212,14 +212,17 @@ class Notify(Section, frozen=True, kw_only=True):
     follow_up: bool = True
     solution: bool = True
     solution_review: bool = True
+    solution_passed: bool = True
     solution_approved: bool = True
     solution_refused: bool = True
     feedback_request: bool = False
     feedback_given: bool = True
     note: bool = True
+    colleague: bool = True
     unproven_agent: bool = True
     own_actions: bool = False
-    attach_max: Size = Size(5 << 20)
+    attach_max: Size = Size(1 << 20)
+    attach_readers: int = 3  # a notice to more names the files only
     to: NotifyTo = NotifyTo()
 
 

@@ -32,7 +32,7 @@ from postroom.threading.tokens import Signer
 TOLD: dict[What, tuple[Callable[[Post, Told], None], ...]] = {
     What.OPENED: (to_customer.confirm, to_agents.tell_of_new_ticket),
     What.CUSTOMER_REPLIED: (to_agents.tell_of_customer_reply,),
-    What.AGENT_REPLIED: (answering.reply,),
+    What.AGENT_REPLIED: (answering.reply, to_agents.tell_of_colleague),
     What.NOTED: (to_agents.tell_of_note,),
     What.STATUS: (to_customer.tell_of_status,),
     What.ASSIGNED: (to_agents.tell_of_assignment,),
@@ -40,7 +40,7 @@ TOLD: dict[What, tuple[Callable[[Post, Told], None], ...]] = {
     What.ESCALATED: (to_agents.tell_of_escalation,),
     What.FOLLOW_UP: (to_agents.tell_of_follow_up,),
     What.REMINDED: (to_customer.remind,),
-    What.SOLUTION: (solving.put_to_customer,),
+    What.SOLUTION: (solving.put_to_customer, solving.tell_of_passing),
     What.SOLUTION_TO_REVIEW: (solving.ask_for_review,),
     What.SOLUTION_SENT_BACK: (solving.tell_of_sending_back,),
     What.SOLUTION_APPROVED: (solving.tell_of_approval,),
@@ -119,7 +119,12 @@ class Notifier:
         return bulletins.monthly(self._post, connection, moment)
 
     def undeliverable(self, connection: Connection, delivery: Any, reason: str, ticket_id: int | None = None) -> None:
-        """Tell the ticket's agents that a person's mail did not arrive. `ticket_id`: where that ticket was merged into another."""
+        """Tell the ticket's agents that a person's mail did not arrive. `ticket_id`: where that ticket was merged into another.
+
+        Where the mail was to an agent, the operator is told, once a day.
+        """
+        if delivery.automatic:
+            to_operator.tell_of_agent(self._post, connection, delivery.recipient, reason)
         to_agents.undeliverable(self._post, connection, delivery, reason, ticket_id or delivery.ticket_id)
 
     def refused(self, connection: Connection, delivery: Any, reason: str) -> None:

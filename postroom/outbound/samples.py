@@ -42,6 +42,11 @@ SAMPLES: dict[str, Data] = {
     "assignment": {**NOTICE, "actor": "bob", "last_answer": ANSWER},
     "customer_reply": {**NOTICE, "is_stranger": True},
     "note": {**NOTICE, "message": {**MESSAGE, "author": "Bob Agent", "text": "Can you look at this?", "files": []}},
+    "colleague": {**NOTICE, "message": {**ANSWER}, "is_note": False},
+    "unknown_name": {
+        "desk": DESK, "ticket": PRIVATE, "message": {**MESSAGE, "author": "Bob Agent", "text": "@bret, can you look?", "files": []},
+        "names": ["@bret"], "agents": ["@ann", "@bert"],
+    },
     "unproven_agent": {**NOTICE, "why": "the mail did not come to the address that was signed for bob@example.com"},
     "undeliverable": {
         "desk": DESK, "ticket": PRIVATE, "readers": READERS, "may_answer": True, "recipient": "ann@example.org", "cause": "unknown",
@@ -60,6 +65,7 @@ SAMPLES: dict[str, Data] = {
         "links": {"solved": "mailto:a@example.com?subject=Solved&body=Yes", "not_solved": "mailto:b@example.com?subject=Not&body=No"},
     },
     "solution_review": {"desk": DESK, "ticket": PRIVATE, "message": {**MESSAGE, "text": "We changed the fuse."}, "agent": AGENT},
+    "solution_passed": {**NOTICE, "message": {**ANSWER}, "reviewer": "Cora Agent"},
     "solution_approved": {**NOTICE, "solution": "We changed the fuse."},
     "solution_refused": {**NOTICE, "solution": "We changed the fuse.", "reviewer": ""},
     "feedback_request": {

@@ -8,7 +8,7 @@ from postroom.desk import solution
 from postroom.outbound import answering, wording
 from postroom.outbound.readers import readers
 from postroom.outbound.recipients import who_answers
-from postroom.outbound.to_agents import is_on, tell
+from postroom.outbound.to_agents import is_on, tell, tell_of_colleague
 from postroom.outbound.to_customer import write
 from postroom.outbound.told import Post, Told
 from postroom.store import addressing, solutions
@@ -30,6 +30,18 @@ def put_to_customer(post: Post, told: Told) -> None:
     answering.write(post, told, "solution", asked, {"links": links}, "the solution")
     if people[1:]:
         answering.write(post, told, "solution", people[1:], {"links": None}, "the solution, without links,")
+
+
+def tell_of_passing(post: Post, told: Told) -> None:
+    """Who proposed it: a reviewer agrees. Of one that nobody reviewed, the ticket's agent, unless it is his own."""
+    row, happened = solutions.latest(told.connection, told.case.id), told.happened
+    if row is None or row.reviewed_by is None:
+        tell_of_colleague(post, told)
+        return
+    agents = [agent for agent in told.agents() if agent.id == row.proposed_by and agent.id != row.reviewed_by]
+    reviewer = next((a.title or a.name for a in told.agents() if a.id == row.reviewed_by), happened.actor)
+    if agents and is_on(post, told, "solution_passed"):
+        tell(post, told, "solution_passed", agents, {**_with_message(post, told), "reviewer": reviewer})
 
 
 def ask_for_review(post: Post, told: Told) -> None:

@@ -23,6 +23,7 @@ from postroom.store import addressing, outbox
 
 UNPROVEN = "unproven-agent"  # flags the note that a mail became which claims an agent
 UNPROVEN_EVERY = timedelta(hours=1)  # of one ticket: whoever forges many shall not flood its agents
+NAMES_MAX = 20  # names that a notice lists
 NAMED = re.compile(r"(?<![\w.@])@([\w.+-]+(?:@[\w.-]+)?)")  # "@ann", "@ann@example.com"
 
 
@@ -62,7 +63,8 @@ def _tell_of_mail(post: Post, told: Told, purpose: str, data: dict[str, Any]) ->
         message = wording.message_of_mail(origin.email, post.clock(), _zone(post, told))
     else:
         message = _last_message(post, told)
-    files = _attach(post, told, message, told.happened.message_id) if agents else []
+    few = 0 < len(agents) <= post.config.notify.attach_readers
+    files = _attach(post, told, message, told.happened.message_id) if few else []
     tell(post, told, purpose, agents, {"message": message, **data}, files=files)
 
 
@@ -94,7 +96,10 @@ def tell_of_assignment(post: Post, told: Told) -> None:
     """The agent to whom the ticket was given, unless he took it himself."""
     agents = others(post, told, [a for a in told.agents() if a.id == told.happened.agent_id])
     if is_on(post, told, "assignment") and agents:
-        tell(post, told, "assignment", agents, _assignment(post, told))
+        data = _assignment(post, told)
+        last = addressing.last_of_customer(told.connection, told.case.id)
+        files = _attach(post, told, data["message"], last.id if last is not None else None)
+        tell(post, told, "assignment", agents, data, files=files)
 
 
 def tell_of_handing_in(post: Post, told: Told) -> None:
@@ -136,6 +141,31 @@ def tell_of_note(post: Post, told: Told) -> None:
     agents = others(post, told, [a for a in told.agents() if names & {a.name.lower(), a.address}])
     if agents and is_on(post, told, "note"):
         tell(post, told, "note", agents, {"message": message})
+    tell_of_colleague(post, told, named=agents)
+    known = {name for a in told.agents() for name in (a.name.lower(), a.address)}
+    _tell_of_unknown_names(post, told, row, message, sorted(names - known))
+
+
+def tell_of_colleague(post: Post, told: Told, named: Sequence[Any] = ()) -> None:
+    """The ticket's agent: another one has answered its customer, or written a note; unless the note was told to him."""
+    id_, happened = told.happened.message_id, told.happened
+    mine = [a for a in told.agents() if a.id == told.case.assigned_to and a.id != happened.agent_id and a not in named]
+    mine = [a for a in mine if happened.actor not in (a.name, a.address)]
+    if not mine or id_ is None or not is_on(post, told, "colleague"):
+        return
+    row = addressing.message(told.connection, id_)
+    message = wording.message_of_row(row, addressing.files(told.connection, id_), _zone(post, told))
+    tell(post, told, "colleague", mine, {"message": message, "is_note": row.visibility == "internal"})
+
+
+def _tell_of_unknown_names(post: Post, told: Told, row: Any, message: dict[str, Any], names: Sequence[str]) -> None:
+    """The note's writer: whom he named is no agent, so nobody of that name was told."""
+    writer = [a for a in told.agents() if row.author_address == a.address or told.happened.actor == a.name]
+    if names and writer and is_on(post, told, "note"):
+        there_are = [f"@{a.name}" for a in told.agents()[:NAMES_MAX]]
+        wrong = [f"@{name}" for name in names[:NAMES_MAX]]
+        data = {"message": message, "names": wrong, "agents": there_are}
+        tell(post, told, "unknown_name", writer[:1], data, is_internal=True)
 
 
 def tell_of_escalation(post: Post, told: Told) -> None:

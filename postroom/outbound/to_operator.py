@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from postroom.outbound.told import Post
 from postroom.parsers.parsed import Address
-from postroom.store import outbox
+from postroom.store import addressing, counters, outbox
 
 log = structlog.get_logger("outbound")
 
@@ -21,6 +21,22 @@ def tell_operator(post: Post, connection: Connection, title: str, text: str) -> 
     False where `operator.address` is empty. How often the same may be told is the caller's to bound.
     """
     return write(post, connection, "operator", {"title": title, "text": text})
+
+
+def tell_of_agent(post: Post, connection: Connection, recipient: str, reason: str) -> None:
+    """Tell the operator, once a day for each, that an agent does not get what we send him. Nothing for whoever is no agent."""
+    address = recipient.lower()
+    agent = next((one for one in addressing.agents(connection) if one.address == address), None)
+    if agent is None or not post.config.operator.address or address == post.config.operator.address.lower():
+        return
+    once = counters.Limit(f"agent-bounce:{address}", counters.DAY, 1)
+    if counters.take(connection, [once], post.clock()) is None:
+        text = (
+            f"What we send to the agent {agent.name} at {recipient} comes back:\n\n{reason}\n\n"
+            "Until it is mended he hears of no ticket by mail. His tickets: "
+            f"postroom tickets list --assignee {agent.name}\n"
+        )
+        tell_operator(post, connection, f"{agent.name} does not get our mail", text)
 
 
 def write(post: Post, connection: Connection, purpose: str, data: dict[str, Any]) -> bool:

@@ -115,6 +115,29 @@ def test_whoever_else_takes_part_reads_the_solution_without_links(desk):
     assert links_of(received) == []
 
 
+def test_the_tickets_agent_is_told_what_another_agent_answers_and_solves(desk):
+    id_ = desk.ask()
+    desk.take(answer(desk.notice(ANN), "Turn it off.\n"))
+    assert desk.outbox(purpose="colleague") == []
+    desk.take(answer(desk.notice(BOB), "Turn it on.\n", FROM_BOB))
+    told = desk.sent("colleague", ANN)
+    assert f"answered the customer on {desk.ticket(id_).ref}, which is yours" in " ".join(told.text.split())
+    assert "Turn it on." in told.text
+    desk.propose(agent=BOB)
+    assert FUSE in desk.sent("colleague", ANN).text
+    assert [row.recipient for row, _ in desk.outbox(purpose="colleague")] == [ANN, ANN]
+
+
+def test_a_wrong_name_in_a_note_can_be_put_right_by_an_answer_that_no_customer_reads(desk):
+    id_ = desk.ask()
+    desk.take(answer(desk.notice(ANN), "#note\n@bobb can you look?\n"))
+    before = len(desk.outbox(recipient=CY))
+    desk.take(answer(desk.sent("unknown_name", ANN), "@bob can you look?\n"))
+    assert "@bob can you look?" in desk.sent("note", BOB).text
+    assert len(desk.outbox(recipient=CY)) == before
+    assert [m.visibility for m in desk.conversation(id_)] == ["public", "internal", "internal"]
+
+
 def test_another_solution_takes_the_place_of_the_first(desk):
     id_ = desk.ask()
     desk.propose()
@@ -158,6 +181,9 @@ def test_the_customer_gets_a_reviewed_solution_only_once_another_agent_approves_
     assert "Ann Agent" in received.from_[0].name
     assert (reviewed.ticket(id_).status, reviewed.solution(id_).state) == ("resolved", "proposed")
     assert reviewed.conversation(id_)[1].visibility == "public"
+    passed = reviewed.sent("solution_passed", ANN)
+    assert f"Bob Agent approved your solution of {reviewed.ticket(id_).ref}" in passed.text
+    assert FUSE in passed.text
     reviewed.press(links_of(received)[0])
     assert reviewed.ticket(id_).status == "closed"
     assert "is solved, says its customer" in reviewed.sent("solution_approved", ANN).text

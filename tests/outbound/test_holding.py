@@ -250,6 +250,28 @@ def test_an_agents_answer_that_bounces_tells_the_agent_that_the_address_is_held(
     assert is_held(house)
 
 
+def test_of_an_agent_whose_mail_comes_back_the_operator_is_told_once_a_day(tmp_path, clock):
+    with open_test_house(tmp_path, operator={"address": "root@example.net"}) as house:
+        for day in range(2):
+            for _ in range(3):
+                house.take(mail())
+                row = house.outbox(purpose="new_ticket", recipient=ANN)[-1][0]
+                send(house)
+                come_back(house, bounce(row), row)
+            told = house.outbox(purpose="operator")
+            assert [delivery.recipient for delivery, _ in told] == ["root@example.net"] * (day + 1)
+            clock.shift(timedelta(days=1))
+        assert "What we send to the agent ann at ann@example.com comes back" in told[0][1].text
+        assert "tickets list --assignee ann" in told[0][1].text
+
+
+def test_what_comes_back_from_customers_tells_the_operator_nothing(tmp_path, clock):
+    with open_test_house(tmp_path, operator={"address": "root@example.net"}) as house:
+        row = write(house)
+        come_back(house, bounce(row), row)
+        assert house.outbox(purpose="operator") == []
+
+
 def test_an_agents_address_that_bounces_is_never_held(house):
     for _ in range(4):
         house.take(mail())

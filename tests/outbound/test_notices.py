@@ -155,6 +155,17 @@ def test_none_are_attached_where_none_are_wanted(tmp_path):
         assert "- fire.png (20 KiB), not with this mail" in plain(message)
 
 
+def test_to_many_the_files_are_named_and_who_gets_the_ticket_gets_them(tmp_path):
+    with desk_in(tmp_path, "[notify]\nattach_readers = 1") as desk:
+        opened = desk.receive(**with_files(("fire.png", PNG)))
+        for delivery in desk.outbox("new_ticket"):
+            assert list(desk.mail(delivery).iter_attachments()) == []
+            assert "- fire.png (20 KiB), not with this mail" in plain(desk.mail(delivery))
+        desk.tell(Happened(What.ASSIGNED, opened.ticket, "bob", agent_id=desk.agent("cora").id))
+        message = desk.mail(desk.outbox("assignment")[0])
+        assert [part.get_filename() for part in message.iter_attachments()] == ["fire.png"]
+
+
 def test_an_assignment_shows_the_last_words_of_both(desk):
     opened = desk.receive(mail())
     desk.receive(answer("Turn it off."), ticket=opened.ticket, agent="bob")
@@ -199,6 +210,40 @@ def test_notes_can_be_switched_off(tmp_path):
         assert desk.outbox("note") == []
 
 
+def test_a_note_that_names_nobody_we_have_tells_its_writer_whom_there_is(desk):
+    opened = desk.receive(mail())
+    note(desk, opened.ticket, "@corra and @cora: can you look?")
+    assert told(desk, "note") == ["cora"]
+    (delivery,) = desk.outbox("unknown_name")
+    message = desk.mail(delivery)
+    text = " ".join(plain(message).split())
+    assert delivery.recipient == "bob@example.com"
+    assert "is kept, but there is no agent @corra " in text
+    assert "There are: @bob, @cora." in text
+    assert "nothing of it goes to the customer" in text
+
+
+def test_the_tickets_agent_is_told_what_a_colleague_answers_or_notes_and_not_what_he_does_himself(desk):
+    opened = desk.receive(mail())
+    desk.receive(answer("First."), ticket=opened.ticket, agent="bob")
+    note(desk, opened.ticket, "my own")
+    assert desk.outbox("colleague") == []
+    note(desk, opened.ticket, "ask the caretaker", actor="cora")
+    note(desk, opened.ticket, "@bob too", actor="cora")
+    assert told(desk, "colleague") == told(desk, "note") == ["bob"]
+    text = plain(desk.mail(desk.outbox("colleague")[0]))
+    assert "wrote a note on" in text
+    assert "ask the caretaker" in text
+
+
+def test_what_colleagues_do_can_be_switched_off(tmp_path):
+    with desk_in(tmp_path, "[notify]\ncolleague = false") as desk:
+        opened = desk.receive(mail())
+        desk.receive(answer(), ticket=opened.ticket, agent="bob")
+        note(desk, opened.ticket, "look", actor="cora")
+        assert desk.outbox("colleague") == []
+
+
 def test_what_a_customer_writes_names_nobody(desk):
     opened = desk.receive(mail(reply_text="@cora please"))
     desk.tell(Happened(What.NOTED, opened.ticket, "ann@example.org", opened.happened.message_id))
@@ -224,6 +269,24 @@ def test_a_mail_that_claims_an_agent_is_told_to_the_tickets_and_to_the_one_claim
     assert "from Cora <cora@example.com>" in text
     assert "The reason: it came to no signed address." in text
     assert "#status closed" in text
+
+
+def test_of_mails_that_claim_an_agent_a_tickets_agents_are_told_once_an_hour(desk):
+    opened = desk.receive(mail())
+
+    def claim(number):
+        with desk.store.write() as connection:
+            id_ = messages.add(connection, {
+                "ticket_id": opened.ticket, "author_type": "user", "author_address": "cora@example.com", "author_name": "Cora",
+                "visibility": "internal", "subject": "x", "text": str(number), "flags": ["unproven-agent"], "references": [],
+                "timestamp": NOON, "created_at": NOON,
+            })  # fmt: skip
+            happened = Happened(What.NOTED, opened.ticket, "cora@example.com", id_)
+            return desk.notifier.enqueue(connection, happened)[-1]["outcome"]
+
+    assert [claim(number) for number in range(5)] == ["enqueued", *["nothing"] * 4]
+    desk.clock.advance(hours=1, seconds=1)
+    assert claim(6) == "enqueued"
 
 
 # -- what was not delivered
