@@ -6,6 +6,7 @@ one line, control characters are escaped, octets are counted rather than shown, 
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import re
@@ -28,6 +29,7 @@ MAX_VALUE = 300  # characters of one value; a mail's text has no place in a log
 MAX_FRAMES = 12  # the innermost of a traceback
 HIDDEN = "[hidden]"
 SECRET_KEYS = re.compile(r"password|passwd|secret|token|authorization|credential|body|content", re.IGNORECASE)
+SHORTEST_BASE64 = 8  # characters
 SHORTEST_SECRET = 4  # characters; hiding anything shorter would only garble the log
 LATER_MAX = 64  # secrets that are learned as we go and hidden: tokens, of which the newest matter
 
@@ -96,7 +98,8 @@ class _Describe:
     """Make an event's values fit to be seen: plain, short, without secrets; an exception in one line."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+        plain = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+        self._secrets = [*plain, *(form for secret in plain for form in _in_base64(secret))]
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         shown: EventDict = {
@@ -130,6 +133,15 @@ class _Describe:
         for secret in (*self._secrets, *tuple(_later)):
             text = text.replace(secret, HIDDEN)
         return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
+
+
+def _in_base64(secret: str) -> list[str]:
+    """What of a secret shows in base64, wherever it stands in what was encoded: servers repeat an AUTH that they refuse."""
+    octets, forms = secret.encode(), []
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + octets).decode()
+        forms.append(encoded[-(-before * 8 // 6) : (before + len(octets)) * 8 // 6])
+    return [form for form in forms if len(form) >= SHORTEST_BASE64]
 
 
 def _exception(exc_info: Any) -> BaseException | None:

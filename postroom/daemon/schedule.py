@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from postroom.config import Config
 from postroom.daemon.calendar_jobs import Job
+from postroom.daemon.failpoint import failpoint
 from postroom.desk import erasure
 from postroom.desk.due import sweep
 from postroom.desk.happened import Happened
@@ -31,6 +33,7 @@ CHECK_SECONDS = 300
 TIDY_SECONDS = 6 * 3600
 PURGE_SECONDS = 3600
 SWEEP_SECONDS = 60  # how exactly due times are kept
+BEAT_SECONDS = 2.0  # between two signs of life while nothing is to be done
 SWEEP_BATCH = 50  # things of each kind in one transaction: whoever else writes waits no longer
 SWEEPS_MAX = 100  # transactions of one round
 
@@ -71,7 +74,8 @@ class Schedule:
         self._scheduler.start()
         self._every(SWEEP_SECONDS, self._wake)
         if self._notifier is not None:
-            self._every(SWEEP_SECONDS, self.sweep)  # at once: much may have become due while nobody looked
+            # at once: much may have become due while nobody looked
+            self._loops.append(asyncio.ensure_future(_repeat(SWEEP_SECONDS, self.sweep, at_once=True, beat=self._beat)))
         if self._jobs:
             self._every(CHECK_SECONDS, self.make_up)
         if any(getattr(self._config.retention, kind) for kind in self._config.retention.__struct_fields__):
@@ -125,6 +129,7 @@ class Schedule:
         count = 0
         for _ in range(SWEEPS_MAX):
             self._beat()
+            failpoint("schedule-sweep")
             try:
                 with self._store.write(alone=True) as connection:
                     happened = sweep(connection, self._config, self._clock(), SWEEP_BATCH)
@@ -175,8 +180,10 @@ class Schedule:
             connection.close()
 
 
-async def _repeat(seconds: float, job: Callable[[], object], at_once: bool) -> None:
-    """Run the job every so often, for ever; what one run breaks, the next may do."""
+async def _repeat(
+    seconds: float, job: Callable[[], object], at_once: bool, beat: Callable[[], None] = lambda: None
+) -> None:
+    """Run the job every so often, for ever; what one run breaks, the next may do. `beat` is called between the runs."""
     if not at_once:
         await asyncio.sleep(seconds)
     while True:
@@ -184,4 +191,7 @@ async def _repeat(seconds: float, job: Callable[[], object], at_once: bool) -> N
             await asyncio.to_thread(job)
         except Exception:  # the edge: one run, whatever is wrong with it
             log.exception("failed", job=getattr(job, "__name__", "?"))
-        await asyncio.sleep(seconds)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, BEAT_SECONDS))
+            beat()

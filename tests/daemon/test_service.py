@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from peers.daemon import Daemon
 from peers.door import Client
+from peers.dovecot import Dovecot
 from peers.processes import accepts, free_port, need, wait_until
 from peers.systemd import UNITS, Manager, allowed_calls, analyze
 
@@ -198,6 +199,38 @@ def test_a_part_that_hangs_stops_the_feeding_and_is_named_with_where_it_hangs(
         manager.wait_for("STATUS=HANGS: intake", told - 3)
         assert "WATCHDOG=1" not in manager.heard[told:]
         daemon.kill()
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        ("process", "process-written"), ("courier", "courier-claimed"), ("imap support", "imap-fetched"), ("schedule", "schedule-sweep"),
+    ],
+)  # fmt: skip
+def test_whichever_part_hangs_it_alone_is_named(start_daemon: Start, dovecot: Dovecot, part: str, place: str) -> None:
+    """The others have a second's work, or a sign of life, in all that time."""
+    dovecot.append("support", MAIL)
+    mailbox = f"""[mailbox.support.imap]
+host = "127.0.0.1"
+port = {dovecot.port}
+security = "none"
+user = "support"
+password_env = "SECRET"
+poll_seconds = 1
+[agent.bob]
+address = "bob@example.com"
+[queue.support]
+agents = ["bob"]
+"""
+    env = {"POSTROOM_FAILPOINT": f"{place}:hang", "POSTROOM_PULSE_SECONDS": "10", "SECRET": dovecot.password}
+    daemon = start_daemon(CONFIG + mailbox, env=env)
+    line = wait_until(
+        lambda: next((line for line in daemon.log().splitlines() if "component hangs" in line), ""), part, seconds=90
+    )
+    name = f'"{part}"' if " " in part else part
+    assert f" component={name} " in line
+    assert " where=" in line
+    daemon.kill()
 
 
 # Another configuration

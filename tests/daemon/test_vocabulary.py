@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ast
+import base64
 import http.client
+import re
 import smtplib
+import sqlite3
+import subprocess
 from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
 
+import pytest
+from peers.certificates import Certificate
 from peers.daemon import Daemon
-from peers.processes import free_port, wait_until
+from peers.processes import free_port, need, wait_until
+from peers.smarthost import Smarthost
 
 from postroom.daemon.vocabulary import EVENTS
 
@@ -123,9 +130,68 @@ def test_no_secret_and_no_word_of_a_mail_is_shown_to_those_who_look_after_the_se
     assert "Traceback" not in everything
 
 
-def deliver(daemon: Daemon, sender: str, recipient: str, subject: str) -> None:
+NAME = "Canaryname"
+FORGED = "\x1b[31mgone\x1b[0m\u2028 2026-11-24T00:00:00.000Z error   forged \u202e"
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+def test_what_a_smarthost_hears_and_says_is_shown_without_secrets_and_in_one_line(
+    start_daemon: Callable[..., Daemon], certificate: Certificate, tmp_path: Path, mechanism: str
+) -> None:
+    key = tmp_path / "dkim.pem"
+    command = [need("openssl", "openssl"), "genpkey", "-algorithm", "ed25519", "-out", str(key)]
+    subprocess.run(command, check=True, capture_output=True)
+    key.chmod(0o600)
+    with Smarthost(certificate, {"support": PASSWORD}, mechanisms=mechanism) as smarthost:
+        smarthost.on("RCPT", f"550 5.1.1 {FORGED} {PASSWORD} {base64.b64encode(PASSWORD.encode()).decode()}", times=1)
+        way = f"""
+[outgoing]
+courier = "smtp"
+[outgoing.smtp]
+host = "127.0.0.1"
+port = {smarthost.port}
+security = "starttls"
+ca_file = "{certificate.certificate}"
+user = "support"
+password_env = "CANARY"
+[dkim.main]
+domain = "example.com"
+selector = "s"
+key_file = "{key}"
+"""
+        config = CONFIG.partition("[mailbox.sales]")[0].replace("HEALTH", str(free_port())) + way
+        daemon = start_daemon(config, env={"CANARY": PASSWORD})
+        deliver(daemon, "cy@example.org", "support@example.com", "Re: canary", name=NAME)
+        smarthost.wait_for(1)
+        wait_until(lambda: " gave up " in daemon.log() or " failed " in daemon.log(), "the refusal")
+        with sqlite3.connect(
+            daemon.folder / "var" / "postroom.db"
+        ) as database:  # an error of the database, with values
+            database.execute("CREATE TRIGGER refuse BEFORE INSERT ON message BEGIN SELECT RAISE(ABORT, 'refused'); END")
+        database.close()
+        deliver(daemon, "di@example.org", "support@example.com", "Re: canary", name=NAME)
+        daemon.wait_for_log("broken")
+        shown = [
+            daemon.cli(*words).out for words in (["status", "--json"], ["check", "--json"], ["inbound", "explain", "2"])
+        ]
+        assert smarthost.commands[f"AUTH {mechanism}"]
+        daemon.stop()
+    signing = (daemon.folder / "var/signing-keys").read_text().split()
+    dkim = [line for line in key.read_text().splitlines() if not line.startswith("-")]
+    everything = "\n".join([*shown, daemon.log()])
+    hidden = [PASSWORD, base64.b64encode(PASSWORD.encode()).decode(), WORDS, NAME, *signing, *dkim]
+    assert [word for word in hidden if word in everything] == []
+    assert SUBJECT not in daemon.log()
+    assert not set("\x1b\u2028\u202e\r") & set(everything)
+    assert all(
+        re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z (debug|info|warning|error) ", line) for line in daemon.log().splitlines()
+    )
+    assert not [line for line in daemon.log().splitlines() if re.match(r"\S+ \w+ +forged", line)]
+
+
+def deliver(daemon: Daemon, sender: str, recipient: str, subject: str, name: str = "") -> None:
     mail = (
-        f"From: <{sender}>\r\nTo: <{recipient}>\r\nSubject: {subject} {SUBJECT}\r\nMessage-ID: <{hash(recipient)}@example.org>\r\n"
+        f"From: {name} <{sender}>\r\nTo: <{recipient}>\r\nSubject: {subject} {SUBJECT}\r\nMessage-ID: <{hash(recipient)}@example.org>\r\n"
         f"\r\n{WORDS} on fire, {recipient.partition('@')[2]}\r\n"
     )
     with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=20) as client:
