@@ -47,15 +47,20 @@ def progress(store: Store) -> Progress:
     return Progress(sum(states.values()), settled, states)
 
 
-def mistakes(store: Store, mails: Iterable[Mail], confirmed: bool = True) -> list[str]:
-    """What is not as the corpus says: each mail once, conversations as tickets, one confirmation for each; else empty."""
+def mistakes(store: Store, mails: Iterable[Mail], confirmed: bool = True, after: tuple[int, int] = (0, 0)) -> list[str]:
+    """What is not as the corpus says: each mail once, conversations as tickets, one confirmation for each; else empty.
+
+    `after`: the ids of the last message and the last ticket that were there before.
+    """
     mails = list(mails)
     with store.read() as connection:
         kept = connection.execute(
-            select(Message.email_message_id, Message.ticket_id).where(Message.inbound_id.is_not(None))
+            select(Message.email_message_id, Message.ticket_id).where(
+                Message.inbound_id.is_not(None), Message.id > after[0]
+            )
         ).all()
         confirmations = Counter(
-            connection.execute(select(Delivery.ticket_id).where(Delivery.purpose == "confirmation", Delivery.state != "suppressed")).scalars()
+            connection.execute(select(Delivery.ticket_id).where(Delivery.purpose == "confirmation", Delivery.ticket_id > after[1], Delivery.state != "suppressed")).scalars()
         )  # fmt: skip
     found: list[str] = []
     times = Counter(row.email_message_id for row in kept)

@@ -147,7 +147,7 @@ class _Receiving:
         incoming = Incoming(
             delivery.id, delivery.digest, self.message_id, self.email, author, origin, delivery.received_at,
             delivery.archive, self.now, _is_personal(tokens, author), delivery.recipient, len(delivery.raw),
-            *self._said(tokens),
+            *self._said(tokens), self.key,
         )  # fmt: skip
         return incoming, question
 

@@ -64,6 +64,7 @@ class Incoming:
     size: int = 0  # octets of the whole mail
     links: tuple[ReplyToken, ...] = ()  # what it says by the addresses that it was sent to
     own_words: str = ""  # what its author wrote beside what such a link had written for him
+    content_key: str = ""  # of the mail as it came; "": not computed yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def content_key(email: ParsedEmail, message_id: str) -> str:
 
 def key_of(incoming: Incoming) -> str:
     """The content key that a message takes; one without proof, which may be sent ahead, never takes the real mail's."""
-    key = content_key(incoming.email, incoming.message_id)
+    key = incoming.content_key or content_key(incoming.email, incoming.message_id)
     doubtful = incoming.origin.authenticated is False or incoming.author.standing is Standing.UNPROVEN_AGENT
     return _key(key, "unproven") if doubtful and not incoming.archive else key
 

@@ -136,6 +136,12 @@ class PostgreSQL:
         """The URL of a database, for SQLAlchemy."""
         return f"postgresql+psycopg://{OWNER}@{self.host}:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        """The id of the server's first process, whose children the others are."""
+        assert self._program is not None
+        return self._program.pid
+
     def create_database(self) -> str:
         """Create an empty database; its URL."""
         name = f"test_{next(self._numbers)}"
