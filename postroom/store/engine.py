@@ -273,7 +273,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
         ("synchronous", "FULL"),
         ("foreign_keys", "ON"),
         ("wal_autocheckpoint", WAL_AUTOCHECKPOINT),
-        ("cache_size", -64000),  # KiB
+        ("cache_size", -32000),  # KiB, of each connection: they fill with what mails weigh
         ("temp_store", "MEMORY"),
     )
     cursor = connection.cursor()
