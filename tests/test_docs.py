@@ -215,8 +215,8 @@ def test_the_handbook_says_what_each_event_of_the_log_means() -> None:
 def what_the_log_says() -> str:
     """The end of the page on running: each event of the log, as the vocabulary orders them."""
     tables = """
-One line an event, in one vocabulary: text, or JSON with `[log] format = "json"`. Ids (`inbound`, `delivery`, `ticket`) are those that
-`postroom inbound show`, `postroom outbox show` and `postroom tickets show` take. No bodies, no subjects of strangers, no secrets.
+One line an event, in one vocabulary: text, or JSON with `[log] format = "json"`. `inbound` and `delivery` are the ids that
+`postroom inbound show` and `postroom outbox show` take; both name the ticket (`ticket` is a number of the database, not the ref). No bodies, no subjects of strangers, no secrets.
 """
     for line in (ROOT / "postroom" / "daemon" / "vocabulary.py").read_text("utf-8").splitlines():
         if heading := re.fullmatch(r"    # (.+)", line):
