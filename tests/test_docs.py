@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -232,6 +233,13 @@ def test_every_metric_that_the_handbook_names_is_shown() -> None:
     names = {re.sub(r"_total$", "", name) for name in re.findall(r"`postroom_(\w+)", text)}
     assert len(names) > 8
     assert [name for name in names if f'"{name}"' not in source] == []
+
+
+@pytest.mark.parametrize("page", HANDBOOK, ids=lambda path: path.name)
+def test_every_shell_block_of_the_handbook_is_shell(page: Path) -> None:
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
+        assert done.stderr == ""
 
 
 def test_every_page_of_the_handbook_is_in_its_index() -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 def licence(metadata: PackageMetadata) -> str:
     """What a library says of its licence, in one line."""
-    classified = [line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier", []) if line.startswith("License")]
+    classified = [
+        line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier", []) if line.startswith("License")
+    ]
     for said in (metadata.get("License-Expression"), ", ".join(classified), metadata.get("License")):
         if said:
             return " ".join(said.split())[:70]

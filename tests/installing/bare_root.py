@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,10 @@ class Root:
 def package(version: str | None = None) -> Path:
     """The Debian package; as if of another version, which it then only says."""
     built = sorted(BUILD.glob("new/*.deb"))
-    if not built:
+    if not built or _is_older(built[0], "postroom", "contrib", "docs", "pyproject.toml", "config.example.toml"):
+        for folder in BUILD.glob("new"), BUILD.glob("as-*"):
+            for old in folder:
+                shutil.rmtree(old)
         subprocess.run(["contrib/debian/build", BUILD / "new"], cwd=SOURCE, check=True)
         built = sorted(BUILD.glob("new/*.deb"))
     if version is None:
@@ -94,7 +98,8 @@ def package(version: str | None = None) -> Path:
 def wheels() -> Path:
     """Everything that `pip install` fetches, so that an environment can be made without a network."""
     folder = BUILD / "wheels"
-    if not folder.exists():
+    if not folder.exists() or _is_older(folder, "pyproject.toml"):
+        shutil.rmtree(folder, ignore_errors=True)
         tools = BUILD / "tools"
         subprocess.run(["/usr/bin/python3", "-m", "venv", tools], check=True)
         subprocess.run(
@@ -108,10 +113,18 @@ def wheels() -> Path:
     return folder
 
 
+def _is_older(made: Path, *sources: str) -> bool:
+    """Whether one of these files, or one in these folders, is newer."""
+    files = [file for source in sources for file in (SOURCE / source, *(SOURCE / source).rglob("*"))]
+    return made.stat().st_mtime < max(
+        file.stat().st_mtime for file in files if file.is_file() and file.suffix != ".pyc"
+    )
+
+
 def _base() -> Path:
-    base = BUILD / "base"
+    base = BUILD / f"base-{zlib.crc32(INCLUDED.encode()):08x}"
     if not base.exists():
-        part = BUILD / "base.part"
+        part = base.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         release = re.search(r"^VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text(), re.MULTILINE)
         assert release is not None
