@@ -13,6 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 class _Submission:
     deliveries: Sequence[NewInbound]
     also: Also | None
+    waiter: asyncio.Future[None] | None = None  # of an event loop: woken when there is an answer
     answer: Future[list[Accepted]] = field(default_factory=Future)
 
     @property
@@ -93,13 +95,16 @@ class Intake:
         back because of somebody else's mail. The future raises TemporaryFailure where the store cannot take it now.
         """
         submission = _Submission(deliveries, also)
+        self._enqueue(submission)
+        return submission.answer
+
+    def _enqueue(self, submission: _Submission) -> None:
         with self._changed:
             if self._stopping:
                 submission.answer.set_exception(TemporaryFailure("shutting down"))
-                return submission.answer
+                return
             self._waiting.append(submission)
             self._changed.notify()
-        return submission.answer
 
     def accept(self, deliveries: Sequence[NewInbound], also: Also | None = None) -> list[Accepted]:
         """`submit()`, waited for: at most ANSWER_SECONDS, then TemporaryFailure."""
@@ -112,12 +117,21 @@ class Intake:
 
     async def accept_async(self, deliveries: Sequence[NewInbound], also: Also | None = None) -> list[Accepted]:
         """`accept()` for the event loop; a caller that is cancelled does not cancel a commit that has begun."""
-        answer = self.submit(deliveries, also)
-        try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(answer)), ANSWER_SECONDS)
-        except TimeoutError:
-            answer.cancel()
-            raise TemporaryFailure("the store does not answer") from None
+        loop = asyncio.get_running_loop()
+        submission = _Submission(deliveries, also, loop.create_future())
+        answer, waiter = submission.answer, submission.waiter
+        assert waiter
+        self._enqueue(submission)
+        if not answer.done():
+            timer = loop.call_later(ANSWER_SECONDS, _wake, [waiter])
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        raise TemporaryFailure("the store does not answer")
 
     def _run(self) -> None:
         while group := self._next_group():
@@ -151,20 +165,20 @@ class Intake:
             answers = self._commit(group)
         except Exception as error:  # every waiter hears of it
             if len(group) == 1:
-                _fail(group[0], error)
+                _fail(group, error)
                 return
             for submission in group:
                 if time.monotonic() < deadline:
                     self._commit_group([submission])
                 else:
-                    _fail(submission, error)
+                    _fail([submission], error)
         else:
             self._answer(group, answers)
 
     def _commit(self, group: list[_Submission]) -> list[list[Accepted]]:
         answers: list[list[Accepted]] = []
         began = time.monotonic()
-        with self._store.write() as connection:
+        with self._store.write(urgent=any(submission.waiter for submission in group)) as connection:
             taken = inbound.accept(connection, [d for s in group for d in s.deliveries])
             for submission in group:
                 mine, taken = taken[: len(submission.deliveries)], taken[len(submission.deliveries) :]
@@ -181,6 +195,8 @@ class Intake:
         ways: Counter[tuple[str, str]] = Counter()
         for submission, accepted in zip(group, answers, strict=True):
             submission.answer.set_result(accepted)
+        _wake_all(group)
+        for submission, accepted in zip(group, answers, strict=True):
             for delivery, one in zip(submission.deliveries, accepted, strict=True):
                 ways["accepted" if one.is_new else "accepted_again", delivery.source] += 1
         for (name, way), count in ways.items():
@@ -192,6 +208,25 @@ class Intake:
                 log.exception("nobody was told of new mail")
 
 
-def _fail(submission: _Submission, error: Exception) -> None:
-    log.warning("not accepted", deliveries=len(submission.deliveries), error=str(error).partition("\n")[0])
-    submission.answer.set_exception(error)
+def _fail(group: Sequence[_Submission], error: Exception) -> None:
+    for submission in group:
+        log.warning("not accepted", deliveries=len(submission.deliveries), error=str(error).partition("\n")[0])
+        submission.answer.set_exception(error)
+    _wake_all(group)
+
+
+def _wake_all(group: Sequence[_Submission]) -> None:
+    """Wake those who wait on an event loop: each loop once for all of its own."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for submission in group:
+        if submission.waiter is not None:
+            loops.setdefault(submission.waiter.get_loop(), []).append(submission.waiter)
+    for loop, waiters in loops.items():
+        with suppress(RuntimeError):  # it is closed, and nobody waits any more
+            loop.call_soon_threadsafe(_wake, waiters)
+
+
+def _wake(waiters: Sequence[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)

@@ -2,7 +2,8 @@
 
 A batch is claimed, and the attempt counted, in a transaction of its own before anything is parsed. Its
 effects are one transaction with a savepoint for each message: tickets, messages, index, activity, outbox and
-`processed` on the inbound row, all or nothing. While one batch is being written, the next is being parsed.
+`processed` on the inbound row, all or nothing. Where a sender waits for his mail to be taken meanwhile (SQLite has one writer),
+it ends behind a message, and the next transaction takes up the rest. While one batch is being written, the next is being parsed.
 Daemons on one database claim and parse side by side and write one after the other, so each decides by
 everything that was decided before.
 """
@@ -44,6 +45,7 @@ IDLE_SECONDS = 5.0  # how often it looks for mail whose time has come, though no
 REASON_MAX = 500  # characters
 DATA_STATES = ("22", "54")  # SQLSTATE classes: data exception, program limit exceeded
 BACKOFF_SECONDS = 5.0  # after trouble with the database
+YIELD_SECONDS = 0.005  # of writing, after which mail that waits on the wire to be taken goes first
 
 log = structlog.get_logger("process")
 Checked = Authentication | None
@@ -152,11 +154,26 @@ class Processor:
         return [(one, email, found) for (one, email), found in zip(parsed, checked, strict=True)]
 
     def _apply(self, batch: Batch) -> Counter[str]:
-        """Write the effects of a batch in one transaction."""
-        settled: list[Settled] = []
+        """Write the effects of a batch: in one transaction, or in several where mail waits to be taken."""
         counts: Counter[str] = Counter()
         began = time.monotonic()
+        while batch:
+            settled, batch = self._apply_some(batch, counts)
+            for one in settled:
+                log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
+                counts[one.outcome] += 1
+        self._metrics.took("batch_seconds", [time.monotonic() - began])
+        for outcome, count in counts.items():
+            self._metrics.count("processed", outcome, by=count)
+        self._beat()
+        return counts
+
+    def _apply_some(self, batch: Batch, counts: Counter[str]) -> tuple[list[Settled], Batch]:
+        """What was settled in one transaction, and what is left of the batch. Each message is whole, so it may end behind any."""
+        settled: list[Settled] = []
+        done = 0
         with self._store.write(alone=True) as connection:
+            enough = time.monotonic() + YIELD_SECONDS
             reception = self._reception(connection)
             held = inbound.held(connection, self._name, [claimed.id for claimed, *_ in batch])
             for claimed, parsed, checked in batch:
@@ -169,17 +186,13 @@ class Processor:
                 elif (one := self._receive(connection, reception, claimed, parsed, checked, counts)) is not None:
                     settled.append(one)
                 failpoint("process-between")
+                done += 1
+                if self._store.is_wanted and time.monotonic() > enough:
+                    break
             self._settle(connection, settled)
             failpoint("process-written")
         failpoint("process-committed")
-        for one in settled:
-            log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
-            counts[one.outcome] += 1
-        self._metrics.took("batch_seconds", [time.monotonic() - began])
-        for outcome, count in counts.items():
-            self._metrics.count("processed", outcome, by=count)
-        self._beat()
-        return counts
+        return settled, batch[done:]
 
     def _settle(self, connection: Connection, settled: list[Settled]) -> None:
         """Mark them processed, all at once; where one cannot be written as it is, it is written without its words."""

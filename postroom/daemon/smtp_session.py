@@ -18,6 +18,7 @@ from postroom.daemon.smtp_syntax import Refused, Sender, read_recipient, read_se
 from postroom.daemon.smtp_wire import Content, LineTooLong, Mail
 
 BEFORE_TLS = {"NOOP", "EHLO", "LHLO", "STARTTLS", "QUIT"}  # RFC 3207 §4
+NOT_SMTP = {"CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # a browser's, whom some page has speak to us
 TOO_MUCH = "452 4.3.1 too much mail at once, try again later"
 OUR_TROUBLE = "451 4.3.0 local error, try again later"
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # the last are what is not UTF-8
@@ -72,6 +73,8 @@ class SmtpSession(SmtpConnection):
         command = COMMANDS.get(name)
         if CONTROLS.search(text):
             self.push("500 5.5.2 control characters, or not UTF-8")
+        elif name in NOT_SMTP:
+            self._dismiss("421 4.7.0 this is SMTP")
         elif command is None:
             self.push("500 5.5.1 command not recognized")
         elif self._config.tls == "required" and not self._is_secure and name not in BEFORE_TLS:

@@ -56,6 +56,8 @@ class Store:
         self.url = url
         self.busy_seconds = busy_seconds
         self._writing = threading.Lock()
+        self._nobody_urgent = threading.Event()
+        self._nobody_urgent.set()
         self.engine = _open(url, busy_seconds)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.node = (
@@ -69,10 +71,11 @@ class Store:
         return Path(database) if self.is_sqlite and database not in (None, "", ":memory:") else None
 
     @contextmanager
-    def write(self, alone: bool = False) -> Iterator[Connection]:
+    def write(self, alone: bool = False, urgent: bool = False) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on any error.
 
         `alone`: it begins when every other of that kind has ended, in whatever process; on SQLite each is of that kind.
+        `urgent`: somebody waits on the wire; of the writers of this process it comes next (one thread at a time may say so).
         Raises TemporaryFailure where the database is locked, full or gone.
         """
         if not self.is_sqlite:
@@ -81,7 +84,7 @@ class Store:
                     connection.execute(_alone)
                 yield connection
             return
-        if not self._writing.acquire(timeout=self.busy_seconds):
+        if not (self._acquire_urgently() if urgent else self._acquire_in_turn()):
             raise TemporaryFailure("the database is busy")
         try:
             with _classified(), self.engine.connect() as connection:
@@ -90,6 +93,23 @@ class Store:
                     yield connection
         finally:
             self._writing.release()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether an urgent writer waits for another of this process to end: whoever can end early should."""
+        return not self._nobody_urgent.is_set()
+
+    def _acquire_urgently(self) -> bool:
+        self._nobody_urgent.clear()
+        try:
+            return self._writing.acquire(timeout=self.busy_seconds)
+        finally:
+            self._nobody_urgent.set()
+
+    def _acquire_in_turn(self) -> bool:
+        """A lock alone would be had again by whoever has just let go of it, before the one that waits has woken up."""
+        self._nobody_urgent.wait(self.busy_seconds)
+        return self._writing.acquire(timeout=self.busy_seconds)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

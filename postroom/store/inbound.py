@@ -23,6 +23,10 @@ _settle = Prepared(update(InboundEmail).where(InboundEmail.id == bindparam("id_"
 _UNCLAIMED: dict[str, Any] = {"claimed_by": None, "claimed_until": None, "next_attempt_at": None}
 
 
+_put_raw = Prepared(lambda connection: insert_new(connection, RawMail))
+_put_inbound = Prepared(lambda connection: insert_new(connection, InboundEmail).returning(InboundEmail.id))
+
+
 @dataclass(frozen=True, slots=True)
 class NewInbound:
     """One delivery to be taken: raw bytes with envelope and mailbox."""
@@ -73,18 +77,15 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
     twice, also by two daemons at once, is one row.
     """
     raws = {d.digest: {"digest": d.digest, "size": len(d.raw), "content": d.raw} for d in deliveries}
-    stored = connection.execute(insert_new(connection, RawMail), list(raws.values())).rowcount
+    stored = _put_raw.count(connection, list(raws.values()))
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for d in deliveries:
         rows.setdefault(_key(d), {
             "mailbox": d.mailbox, "recipient": d.recipient, "digest": d.digest, "size": len(d.raw), "source": d.source,
             "sender": d.sender, "peer": d.peer, "received_at": d.received_at, "archive": d.archive, "quiet": d.quiet,
-            "state": "pending",
+            "state": "pending", "attempts": 0, "failures": 0,
         })  # fmt: skip
-    statement = insert_new(connection, InboundEmail)
-    columns = (InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
-    taken = connection.execute(statement.returning(*columns), list(rows.values()))
-    new = {(mailbox, recipient, digest): id_ for id_, mailbox, recipient, digest in taken}
+    new = _put(connection, rows)
     if stored != len(raws):  # some bytes were known, and may have been erased since
         _restore(connection, {d.digest: d.raw for d in deliveries if _key(d) in new})
     known = _ids(connection, [key for key in rows if key not in new])
@@ -94,6 +95,17 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
         answers.append(Accepted(new.get(key) or known[key], is_new=key in fresh))
         fresh.discard(key)  # the same delivery twice in one batch is new once
     return answers
+
+
+def _put(connection: Connection, rows: dict[tuple[str, str, str], dict[str, Any]]) -> dict[tuple[str, str, str], int]:
+    """Insert these; the ids of those that were not there."""
+    if connection.dialect.name == "sqlite" or len(rows) == 1:
+        ids = {key: _put_inbound.scalar(connection, row, named=True) for key, row in rows.items()}
+        return {key: id_ for key, id_ in ids.items() if id_ is not None}
+    # to a server it is one statement, and one way there and back, for all of them
+    columns = (InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
+    taken = connection.execute(insert_new(connection, InboundEmail).returning(*columns), list(rows.values()))
+    return {(mailbox, recipient, digest): id_ for id_, mailbox, recipient, digest in taken}
 
 
 def _restore(connection: Connection, contents: dict[str, bytes]) -> None:

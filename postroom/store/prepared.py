@@ -62,6 +62,14 @@ class Prepared:
         """Execute it for each of these; all have the same keys. What it returns is dropped."""
         self._for(connection, tuple(rows[0])).run(connection, rows).close()
 
+    def count(self, connection: Connection, rows: Sequence[Values]) -> int:
+        """`run()` with rows of a table; how many of them it has written."""
+        cursor = self._for(connection, tuple(rows[0])).run(connection, rows)
+        try:
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
     def _for(self, connection: Connection, keys: tuple[str, ...]) -> _Compiled:
         found = self._compiled.get((connection.dialect.name, keys))
         if found is None:
