@@ -84,6 +84,16 @@ def test_what_is_there_already_stays_and_gives_nothing_back(store):
         assert add.one(connection, person) is None
 
 
+def test_an_insert_that_others_share_still_gives_back_what_it_should(store):
+    with store.write() as connection:
+        person = {"ticket_id": add_ticket(connection), "address": "a@b.example", "name": "", "role": "requester",
+                  "agreed": True, "created_at": AT}  # fmt: skip
+        plain = PreparedInsert(Participant, lambda c: insert_new(c, Participant))
+        plain.add(connection, [person])
+        returning = PreparedInsert(Participant, lambda c: insert_new(c, Participant).returning(Participant.address))
+        assert returning.one(connection, {**person, "address": "c@d.example"}) == "c@d.example"
+
+
 def test_rows_of_different_keys_are_different_statements(store):
     add = PreparedInsert(Event)
     with store.write() as connection:
