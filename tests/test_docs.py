@@ -227,6 +227,20 @@ One line an event, in one vocabulary: text, or JSON with `[log] format = "json"`
     return tables
 
 
+def test_every_symptom_is_one_that_the_program_shows() -> None:
+    source = "\n".join(file.read_text("utf-8") for file in sorted((ROOT / "postroom").rglob("*.py")))
+    text = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    symptoms = [row for row in rows if row[0] != "you see"]
+    assert len(symptoms) >= 50
+    shown = [code for seen, _, _ in symptoms for code in re.findall(r"`([^`]+)`", seen)]
+    ours = [code for code in shown if not code.startswith("postroom ") and code not in SAID_BY_THE_SYSTEM]
+    assert [code for code in ours if code not in source] == []
+
+
+SAID_BY_THE_SYSTEM = {"Permission denied"}
+
+
 def test_every_metric_that_the_handbook_names_is_shown() -> None:
     source = "\n".join((ROOT / "postroom" / "daemon" / name).read_text("utf-8") for name in ("gauges.py", "metrics.py"))
     text = (ROOT / "docs" / "running.md").read_text("utf-8")

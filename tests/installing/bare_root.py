@@ -75,8 +75,8 @@ def package(version: str | None = None) -> Path:
     """The Debian package; as if of another version, which it then only says."""
     built = sorted(BUILD.glob("new/*.deb"))
     if not built or _is_older(built[0], "postroom", "contrib", "docs", "pyproject.toml", "config.example.toml"):
-        for folder in BUILD.glob("new"), BUILD.glob("as-*"):
-            for old in folder:
+        for folders in BUILD.glob("new"), BUILD.glob("as-*"):
+            for old in folders:
                 shutil.rmtree(old)
         subprocess.run(["contrib/debian/build", BUILD / "new"], cwd=SOURCE, check=True)
         built = sorted(BUILD.glob("new/*.deb"))
