@@ -145,7 +145,7 @@ def seconds_to_ticket(store: Store) -> list[float]:
     """From the moment that each mail was received to the one when it was processed, the shortest first."""
     with store.read() as connection:
         rows = connection.execute(select(InboundEmail.received_at, InboundEmail.processed_at)).all()
-    return sorted((done - came).total_seconds() for came, done in rows)
+    return sorted((done - came).total_seconds() for came, done in rows if done)
 
 
 def peak_kib(pid: int) -> int:

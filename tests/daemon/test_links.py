@@ -35,7 +35,7 @@ def proposed(desk, sender=f"Cy <{CY}>", **options):
     """A ticket whose customer is asked; its id, and the links."""
     id_ = desk.take(mail(sender, **options)).ticket_id
     desk.propose()
-    return id_, desk.links()
+    return id_, desk.buttons()
 
 
 def is_untouched(desk, id_):
@@ -97,7 +97,7 @@ def test_a_sender_whose_authentication_failed_is_not_counted_and_one_who_passed_
     vouched = {"Authentication_Results": f"{PINNED}; dmarc=pass header.from=example.com"}
     id_ = desk.take(mail(f"Cy <{CY}>")).ticket_id
     desk.take(answer(desk.notice(ANN), "#solution\nThe fuse.\n", **vouched))
-    solved = desk.links()[0]
+    solved = desk.buttons()[0]
     settled = desk.press(solved, Authentication_Results=f"{PINNED}; dmarc=fail header.from=customer.example")
     assert link_line(settled)[1:] == (REFUSED, "the authentication of its sender failed")
     assert is_untouched(desk, id_)

@@ -48,7 +48,7 @@ def test_the_customer_gets_the_solution_with_two_links_that_he_only_has_to_send(
 def test_solved_tells_the_agent_and_closes(desk):
     id_ = desk.ask()
     desk.propose()
-    settled = desk.press(desk.links()[0])
+    settled = desk.press(desk.buttons()[0])
     assert link_line(settled) == ("solved", "held", f"the customer says that {desk.ticket(id_).ref} is solved")
     assert (desk.ticket(id_).status, desk.solution(id_).state) == ("closed", "solved")
     assert f"{desk.ticket(id_).ref} is solved, says its customer" in desk.sent("solution_approved", ANN).text
@@ -60,10 +60,10 @@ def test_solved_closes_after_the_configured_time_and_only_if_nothing_comes_betwe
     desk = desk_with(tickets={"close_solved_hours": 24})
     first, second = desk.ask(), None
     desk.propose()
-    desk.press(desk.links()[0])
+    desk.press(desk.buttons()[0])
     second = desk.ask(subject="Another")
     desk.propose()
-    desk.press(desk.links()[0])
+    desk.press(desk.buttons()[0])
     assert [desk.ticket(id_).status for id_ in (first, second)] == ["resolved"] * 2
     desk.later = HOUR
     desk.take(answer(desk.sent("solution", CY), "It burns again.\n", f"Cy <{CY}>"))
@@ -77,7 +77,7 @@ def test_solved_closes_after_the_configured_time_and_only_if_nothing_comes_betwe
 def test_not_solved_reopens_and_tells_the_agent_the_customers_words(desk):
     id_ = desk.ask()
     desk.propose()
-    settled = desk.press(desk.links()[1], more="It still burns, in blue now.")
+    settled = desk.press(desk.buttons()[1], more="It still burns, in blue now.")
     assert link_line(settled)[:2] == ("not-solved", "held")
     assert (desk.ticket(id_).status, desk.solution(id_).state) == ("open", "refused")
     told = desk.sent("solution_refused", ANN)
@@ -92,7 +92,7 @@ def test_an_answer_in_words_reopens_as_ever_and_the_links_count_still(desk):
     desk.take(answer(desk.sent("solution", CY), "Which fuse?\n", f"Cy <{CY}>"))
     assert (desk.ticket(id_).status, desk.solution(id_).state) == ("open", "proposed")
     assert "Which fuse?" in desk.sent("customer_reply", ANN).text
-    desk.press(desk.links()[0])
+    desk.press(desk.buttons()[0])
     assert (desk.ticket(id_).status, desk.solution(id_).state) == ("closed", "solved")
 
 
@@ -102,7 +102,7 @@ def test_without_an_answer_silence_closes_it(desk_with):
     desk.propose()
     desk.after(6 * DAY)
     assert (desk.ticket(id_).status, desk.solution(id_).state) == ("closed", "proposed")
-    desk.press(desk.links()[1], more="No.")
+    desk.press(desk.buttons()[1], more="No.")
     assert desk.ticket(id_).status == "open"
 
 
@@ -141,12 +141,12 @@ def test_a_wrong_name_in_a_note_can_be_put_right_by_an_answer_that_no_customer_r
 def test_another_solution_takes_the_place_of_the_first(desk):
     id_ = desk.ask()
     desk.propose()
-    old, _ = desk.links()
+    old, _ = desk.buttons()
     desk.propose("We changed the printer.")
     settled = desk.press(old)
     assert link_line(settled) == ("solved", "not counted", "that solution was withdrawn since")
     assert (desk.ticket(id_).status, desk.solution(id_).state) == ("resolved", "proposed")
-    desk.press(desk.links()[0])
+    desk.press(desk.buttons()[0])
     assert desk.ticket(id_).status == "closed"
 
 
@@ -279,7 +279,7 @@ def asking(desk_with):
 def closed(desk, **options):
     id_ = desk.ask(**options)
     desk.propose()
-    desk.press(desk.links()[0])
+    desk.press(desk.buttons()[0])
     desk.after(2 * HOUR)
     return id_
 
@@ -312,7 +312,7 @@ def test_feedback_is_asked_for_once_and_given_once(asking):
     asking.take(answer(asking.sent("solution", CY), "It burns again.\n", f"Cy <{CY}>"))
     assert asking.ticket(id_).status == "open"
     asking.propose("Another fuse.")
-    asking.press(asking.links()[0])
+    asking.press(asking.buttons()[0])
     asking.after(9 * HOUR)
     assert asking.ticket(id_).status == "closed"
     assert len(asking.outbox(purpose="feedback_request")) == 1
@@ -335,7 +335,7 @@ def test_the_clock_runs_during_a_review_and_stands_still_while_the_customer_is_a
     desk.take(answer(desk.sent("solution_review", BOB), "#approve\n", FROM_BOB))
     assert desk.ticket(id_).sla_due_at is None
     desk.later = 3 * HOUR
-    desk.press(desk.links()[1], more="No.")
+    desk.press(desk.buttons()[1], more="No.")
     assert due + 2.9 * HOUR < desk.ticket(id_).sla_due_at < due + 3.1 * HOUR
 
 
@@ -356,7 +356,7 @@ def test_the_clock_closes_what_is_solved_and_asks_how_it_was_once(kind, desk_wit
     for subject in ("One", "Two"):
         ids.append(desk.ask(subject=subject))
         desk.propose()
-        desk.press(desk.links()[0])
+        desk.press(desk.buttons()[0])
     assert [desk.ticket(id_).status for id_ in ids] == ["resolved"] * 2
     desk.after(1.5 * HOUR)
     assert [desk.ticket(id_).status for id_ in ids] == ["closed"] * 2
@@ -372,7 +372,7 @@ def test_what_was_closed_long_ago_is_not_asked_about_when_that_is_switched_on(de
     desk = desk_with()
     desk.ask()
     desk.propose()
-    desk.press(desk.links()[0])
+    desk.press(desk.buttons()[0])
     again = desk_with(notify={"feedback_request": True})
     again.after(10 * DAY)
     assert again.outbox(purpose="feedback_request") == []

@@ -45,7 +45,8 @@ class SolvingDesk(TestHouse):
 
     def notice(self, agent: str = ANN) -> ParsedEmail:
         """The newest notice that an agent got of any kind but a review's."""
-        return [m for row, m in self.outbox(recipient=agent, state="pending") if row.purpose != "solution_review"][-1]
+        pending = self.outbox(recipient=agent, state="pending")
+        return [mail for row, mail in pending if mail is not None and row.purpose != "solution_review"][-1]
 
     def press(self, link: str, sender: str = f"Cy <{CY}>", more: str = "", **changes: str) -> Settled:
         """Cy presses a link, and sends the mail that opens."""
@@ -57,7 +58,7 @@ class SolvingDesk(TestHouse):
         with self.store.read() as connection:
             return solutions.latest(connection, self.ticket(id_).id)
 
-    def links(self) -> list[str]:
+    def buttons(self) -> list[str]:
         """Solved, and not solved: of the newest solution that Cy got."""
         return links_of(self.sent("solution", CY))
 

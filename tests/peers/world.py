@@ -94,7 +94,8 @@ class World:
             with smtplib.SMTP("127.0.0.1", self._desks[domain].smtp_port, timeout=30) as client:
                 client.sendmail(mail.sender, [mail.recipient], mail.content)
             return
-        for answer in self._robots.get(domain, lambda _: ())(mail):
+        robot = self._robots.get(domain)
+        for answer in robot(mail) if robot else ():
             self.write(answer)
 
     def rest(self) -> None:
