@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("postroom.cli.restore", "Put a backup in the place of the store."),
     "forget": ("postroom.cli.forget", "Erase a person everywhere; numbers stay."),
     "migrate": ("postroom.cli.migrate", "Bring the database to this version's schema."),
+    "migrate-store": ("postroom.cli.migrate_store", "Copy everything into another database."),
     "rescue": ("postroom.cli.rescue", "Get the mail out of a damaged SQLite file."),
     "status": ("postroom.cli.status", "Health: oldest unprocessed mail, outbox, mailboxes, quarantine."),
 }

@@ -10,10 +10,20 @@ from postroom import config
 
 
 @click.command("run")
+@click.option(
+    "--only", metavar="ROLES", help="Of smtp, imap, work, send, schedule: only these, with commas. Without it: all."
+)
 @click.pass_obj
-def command(config_path: str | None) -> None:
+def command(config_path: str | None, only: str | None) -> None:
     """The daemon: IMAP, SMTP, processing, outgoing mail, schedule. SIGTERM ends it."""
+    from postroom.daemon.roles import ALL, read_roles
+    from postroom.errors import UserError
+
+    try:
+        roles = ALL if only is None else read_roles(only)
+    except UserError as error:
+        raise click.UsageError(str(error)) from None
     settings = config.load(config_path)
     from postroom.daemon.run import leave_in_time, serve
 
-    asyncio.run(serve(settings, leave_in_time))
+    asyncio.run(serve(settings, leave_in_time, roles))

@@ -34,17 +34,20 @@ from postroom.daemon.health import Cached, HealthServer, Page, as_json
 from postroom.daemon.house import House, now
 from postroom.daemon.intake import Intake
 from postroom.daemon.keeping import keep, keep_thread, passed
+from postroom.daemon.listener import Listener
 from postroom.daemon.metrics import Metrics
 from postroom.daemon.presence import Presence
 from postroom.daemon.process import Check, Processor
 from postroom.daemon.pulse import Database, Pulses, Watchdog
 from postroom.daemon.reload import Prepared, needing_restart, prepare
+from postroom.daemon.roles import ALL, IMAP, INTAKE, SCHEDULE, SEND, SMTP, WORK
 from postroom.daemon.schedule import Schedule
 from postroom.daemon.smtp import SmtpServer
 from postroom.daemon.watchers import Watchers
 from postroom.daemon.workers import Workers
 from postroom.errors import PostroomError
 from postroom.outbound.courier import Courier
+from postroom.store import news
 
 if TYPE_CHECKING:
     from postroom.daemon.checking import Checker
@@ -59,8 +62,8 @@ LOOP_SECONDS = 1.0  # how often the event loop shows that it turns
 log = structlog.get_logger()
 
 
-async def serve(config: Config, on_stopping: Callable[[], None] = lambda: None) -> None:
-    """Run the daemon until SIGTERM or SIGINT. Raises ConfigError and UserError where it cannot begin."""
+async def serve(config: Config, on_stopping: Callable[[], None] = lambda: None, roles: frozenset[str] = ALL) -> None:
+    """Run the daemon, or only these parts of it, until SIGTERM or SIGINT. Raises ConfigError and UserError where it cannot begin."""
     secrets = read_secrets(config)
     logging.configure(config.log, [secret for secret in secrets.values() if secret])
     logging.catch_the_rest()
@@ -75,7 +78,7 @@ async def serve(config: Config, on_stopping: Callable[[], None] = lambda: None) 
         _name_broken_templates(house)
         metrics = Metrics()
         workers = closing.enter_context(Workers(config.processing, metrics=metrics))
-        daemon = Daemon(house, workers, secrets, metrics)
+        daemon = Daemon(house, workers, secrets, metrics, roles)
         try:
             await daemon.start()
             reloading = asyncio.ensure_future(daemon.reload_whenever(reload))
@@ -87,9 +90,12 @@ async def serve(config: Config, on_stopping: Callable[[], None] = lambda: None) 
 
 
 class Daemon:
-    """Everything that runs."""
+    """Everything that runs, or what `roles` name of it."""
 
-    def __init__(self, house: House, workers: Workers, secrets: Mapping[str, str], metrics: Metrics) -> None:
+    def __init__(
+        self, house: House, workers: Workers, secrets: Mapping[str, str], metrics: Metrics, roles: frozenset[str] = ALL
+    ) -> None:
+        self._roles = roles
         config, store = house.config, house.store
         self._house, self._secrets, self._workers, self._metrics = house, secrets, workers, metrics
         self._is_ready = False
@@ -103,12 +109,13 @@ class Daemon:
         self._checkers = [open_checker(config, workers)]
         self._processor = Processor(
             config, store, workers, house.reception, now, self._wake_courier, _check(self._checkers[0]),
-            self._pulses.begin("process", pulse.PROCESS + 6 * config.processing.parse_seconds), metrics,
+            self._begin_pulse(WORK, "process", pulse.PROCESS + 6 * config.processing.parse_seconds), metrics,
         )  # fmt: skip
-        self._intake = Intake(store, self._processor.wake, self._pulses.begin("intake", pulse.INTAKE), metrics)
+        self._intake = Intake(store, self._processor.wake, self._begin_pulse(INTAKE, "intake", pulse.INTAKE), metrics)
         self._smtp = SmtpServer(config, store, self._intake, systemd.take_sockets(), metrics)
         self._watchers = Watchers(store, self._intake, self._pulses)
         self._presence = Presence(store, self._work_is_free)
+        self._listener = Listener(store, self._hear)
         self._schedule = self._new_schedule(house)
         self._alarms = self._new_alarms(house)
         self._health = self._new_health(config)
@@ -118,26 +125,37 @@ class Daemon:
         config = self._house.config
         self._database.start()
         await asyncio.to_thread(self._presence.start)
-        self._keep_thread("intake", self._intake.start, lambda: self._intake.is_alive)
-        await self._smtp.start()
-        await self._watchers.use(config, self._secrets, DOORS_SECONDS)
-        self._keep_thread("process", self._processor.start, lambda: self._processor.alive)
-        self._start_courier()
-        self._schedule.start()
+        if self._roles & INTAKE:
+            self._keep_thread("intake", self._intake.start, lambda: self._intake.is_alive)
+        if self._roles & SMTP:
+            await self._smtp.start()
+        if self._roles & IMAP:
+            await self._watchers.use(config, self._secrets, DOORS_SECONDS)
+        if self._roles & WORK:
+            self._keep_thread("process", self._processor.start, lambda: self._processor.alive)
+        if self._roles & SEND:
+            self._start_courier()
+        if self._roles & SCHEDULE:
+            self._schedule.start()
+        self._listener.start()
         self._keep(self._turn(self._pulses.begin("loop", pulse.LOOP)))
         self._watchdog.start()
         self._keep(keep("alarms", self._watch_alarms, self._stopping))
         if self._health:
             await self._health.start()
         log.info("ready", smtp=self._smtp.addresses, imap=self._watchers.names, courier=config.outgoing.courier,
-                 database=self._house.store.engine.name)  # fmt: skip
+                 database=self._house.store.engine.name, roles=sorted(self._roles))  # fmt: skip
         self._is_ready = True
         systemd.notify("READY=1")
+
+    def _begin_pulse(self, roles: frozenset[str], name: str, within: float) -> Callable[[], None]:
+        """Nothing is expected of a part that does not run here."""
+        return self._pulses.begin(name, within) if self._roles & roles else lambda: None
 
     def _new_courier(self, house: House, secrets: Mapping[str, str]) -> Courier:
         return Courier(
             house.config, house.store, of_smarthosts(house.config, secrets), now, SystemRandom(), structlog.get_logger("courier"),
-            notifier=house.notifier, failpoint=failpoint, beat=self._pulses.begin("courier", pulse.COURIER),
+            notifier=house.notifier, failpoint=failpoint, beat=self._begin_pulse(SEND, "courier", pulse.COURIER),
             on_settled=self._settled,
         )  # fmt: skip
 
@@ -147,7 +165,7 @@ class Daemon:
         self._keep(keep("courier", lambda: courier.run(stop), stop))
 
     def _new_schedule(self, house: House) -> Schedule:
-        beat = self._pulses.begin("schedule", pulse.SCHEDULE)
+        beat = self._begin_pulse(SCHEDULE, "schedule", pulse.SCHEDULE)
         jobs = jobs_of(house.config, house.notifier, now)
         return Schedule(house.config, house.store, now, house.notifier, self._wake_courier, jobs, beat)
 
@@ -189,6 +207,13 @@ class Daemon:
 
     def _machine(self) -> Machine:
         return Machine(self._smtp.sessions, self._smtp.held, self._pulses.ages(), frozenset(self._watchdog.hanging))
+
+    def _hear(self, what: str) -> None:
+        """Another daemon, or a command, has work for us."""
+        if what == news.INBOUND:
+            self._processor.wake()
+        else:
+            self._wake_courier()
 
     def _work_is_free(self) -> None:
         """Of a daemon that died."""
@@ -242,7 +267,8 @@ class Daemon:
     async def _adopt(self, new: Prepared) -> None:
         """Move everyone into the new house. Only the doors can refuse, before anything has changed."""
         old, house, secrets = self._house, new.house, new.secrets
-        await self._smtp.use(house.config)
+        if self._roles & SMTP:
+            await self._smtp.use(house.config)
         if keys := needing_restart(old.config, house.config):
             log.warning("needs a restart", keys=keys)
         logging.configure(
@@ -256,12 +282,15 @@ class Daemon:
         self._couriers_stop.set()
         self._courier = self._new_courier(house, secrets)
         self._courier.is_first = False
-        self._start_courier()
+        if self._roles & SEND:
+            self._start_courier()
         self._schedule.stop()
         self._schedule = self._new_schedule(house)
-        self._schedule.start()
+        if self._roles & SCHEDULE:
+            self._schedule.start()
         self._alarms = self._new_alarms(house)
-        await self._watchers.use(house.config, secrets, DOORS_SECONDS)
+        if self._roles & IMAP:
+            await self._watchers.use(house.config, secrets, DOORS_SECONDS)
         self._metrics.count("reloads", "done")
         log.info(
             "reloaded", smtp=self._smtp.addresses, imap=self._watchers.names, courier=house.config.outgoing.courier
@@ -276,6 +305,7 @@ class Daemon:
         systemd.notify("STOPPING=1")
         self._watchdog.stop()
         self._database.stop()
+        self._listener.stop()
         self._stopping.set()
         self._couriers_stop.set()
         self._schedule.stop()

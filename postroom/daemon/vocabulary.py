@@ -61,6 +61,7 @@ EVENTS = {
     "check failed": "the check of a sender came to nothing; it counts as unknown",
     "lease lost": "another daemon took it over",
     "took over": "a daemon on the same database fell silent; what it had in hand is free",
+    "not listening": "other daemons cannot wake this one for now; it looks by itself every few seconds",
     "watched elsewhere": "another daemon watches this folder, which; this one waits",
     "watching": "this daemon watches the folder now",
     "nobody was told": "a notice could not be written; what was done stays done",

@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchM
 from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
+from postroom.store import news
 
 DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to PostgreSQL
 DAEMON = "daemon"  # who holds a store for good
@@ -82,7 +83,11 @@ class Store:
             with _classified(), self.engine.begin() as connection:
                 if alone:  # first of all, so that nobody waits for it with a row in hand
                     connection.execute(_alone)
-                yield connection
+                try:
+                    yield connection
+                    news.send(connection, self.node)
+                finally:
+                    news.forget(connection)
             return
         if not (self._acquire_urgently() if urgent else self._acquire_in_turn()):
             raise TemporaryFailure("the database is busy")

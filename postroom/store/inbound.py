@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, select, text, tuple_, update
 
-from postroom.store import leases
+from postroom.store import leases, news
 from postroom.store.engine import insert_new
 from postroom.store.prepared import Prepared
 from postroom.store.tables import AGAIN, NEW, InboundEmail, RawMail
@@ -86,6 +86,8 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
             "state": "pending", "attempts": 0, "failures": 0,
         })  # fmt: skip
     new = _put(connection, rows)
+    if new:
+        news.tell(connection, news.INBOUND)
     if stored != len(raws):  # some bytes were known, and may have been erased since
         _restore(connection, {d.digest: d.raw for d in deliveries if _key(d) in new})
     known = _ids(connection, [key for key in rows if key not in new])
@@ -234,12 +236,14 @@ def retry(connection: Connection, id_: int) -> bool:
     result = connection.execute(
         update(InboundEmail).where(InboundEmail.id == id_, InboundEmail.state == "quarantined").values(**_ANEW)
     )
+    news.tell(connection, news.INBOUND)
     return bool(result.rowcount)
 
 
 def retry_all(connection: Connection) -> int:
     """Put everything in quarantine back to the start of its way; how many that were."""
     result = connection.execute(update(InboundEmail).where(InboundEmail.state == "quarantined").values(**_ANEW))
+    news.tell(connection, news.INBOUND)
     return result.rowcount
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0001"  # the last step in migrations/versions; named here so that asking for it costs no Alembic
+COPYING = "copying"  # in place of a step, while migrate-store fills a database
 FOLDER = Path(__file__).parent / "migrations"
 ADVISORY_LOCK = 0x706F7374  # "post": two daemons that start at once on PostgreSQL migrate one after the other
 
@@ -64,11 +65,22 @@ def alembic_config(connection: Connection) -> Config:
 
 def _is_current(connection: Connection) -> bool:
     found = _version(connection)
+    if found == COPYING:
+        raise ConfigError("store.url: a copy into this database was not finished: run postroom migrate-store again")
     if found is not None and found > HEAD:
+        if (since := _compatible_since(connection)) is not None and since <= HEAD:
+            return True
         raise ConfigError(
             f"store.url: the database was made by a later version of Postroom (schema {found}, this one knows {HEAD})"
         )
     return found == HEAD
+
+
+def _compatible_since(connection: Connection) -> str | None:
+    """The oldest step whose programs may work on a later schema; None where nothing says so."""
+    if not inspect(connection).has_table("compatibility"):
+        return None
+    return connection.execute(text("SELECT max(since) FROM compatibility")).scalar()
 
 
 def _version(connection: Connection) -> str | None:
@@ -96,7 +108,7 @@ def _exclusive(store: Store) -> Iterator[Connection]:
                 connection.execution_options(postroom_write=True)
                 with connection.begin():
                     yield connection
-                    _check_foreign_keys(connection)
+                    check_foreign_keys(connection)
             finally:
                 _pragma(connection, "foreign_keys=ON")
     except DatabaseError as error:
@@ -110,7 +122,8 @@ def _pragma(connection: Connection, pragma: str) -> None:
     driver.execute(f"PRAGMA {pragma}")
 
 
-def _check_foreign_keys(connection: Connection) -> None:
+def check_foreign_keys(connection: Connection) -> None:
+    """PermanentFailure where a row points to nothing; on SQLite, where they are not checked as rows are written."""
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken is not None:
         raise PermanentFailure(f"the migration would leave {broken[0]} pointing to nothing in {broken[2]}")

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, text, update
 
-from postroom.store import leases, rates, thread_index, tickets
+from postroom.store import leases, news, rates, thread_index, tickets
 from postroom.store.engine import insert, insert_new
 from postroom.store.prepared import PreparedInsert
 from postroom.store.rates import Rate
@@ -90,6 +90,7 @@ def enqueue(connection: Connection, mails: Sequence[NewDelivery]) -> None:
     if raws:
         _keep.add(connection, list(raws.values()))
     _add.add(connection, [_row(mail) for mail in mails])
+    news.tell(connection, news.OUTBOX)
     told = [m for m in mails if m.ticket_id is not None and m.suppressed is None]
     refs = {(m.email_message_id, m.ticket_id) for m in told if m.email_message_id}
     if refs:
@@ -346,6 +347,7 @@ def retry(connection: Connection, id_: int) -> bool:
         .where(Delivery.id == id_, can_be, Delivery.digest.is_not(None))
         .values(state="pending", attempts=0, reason=None, reported_by=None, next_attempt_at=None, in_doubt_at=None)
     )
+    news.tell(connection, news.OUTBOX)
     return bool(result.rowcount)
 
 

@@ -59,6 +59,7 @@ class Daemon:
         self.smtp_port = free_port()
         self.env = dict(env or {})
         self.prefix = list(prefix)
+        self.arguments: list[str] = []  # of `run`
         self.path = folder / "postroom.toml"
         self.log_path = folder / "daemon.log"
         self._program: Program | None = None
@@ -85,7 +86,7 @@ class Daemon:
         assert self._program is None or self._program.exit_status is not None, "it runs already"
         self._finish()
         self._log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
-        command = [*self.prefix, sys.executable, "-m", "postroom", "-c", str(self.path), "run"]
+        command = [*self.prefix, sys.executable, "-m", "postroom", "-c", str(self.path), "run", *self.arguments]
         self._program = Program(command, self.log_path, cwd=self.folder, env=self._environment())
         if wait:
             self._program.wait_until_ready(self.is_ready, "the daemon is ready", READY_SECONDS)

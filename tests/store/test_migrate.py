@@ -1,8 +1,10 @@
 """The steps make exactly the tables, once, in one transaction, and a later version's database is left alone."""
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from postroom.errors import ConfigError, PermanentFailure
 from postroom.store import migrate
 from postroom.store.engine import Store
+from postroom.store.inbound import NewInbound, accept
 from postroom.store.tables import Base
 
 
@@ -59,10 +62,27 @@ def test_a_database_of_a_later_version_is_refused(store: Store) -> None:
     migrate.upgrade(store)
     with store.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE compatibility SET since = '9998'"))
     with pytest.raises(ConfigError, match="later version"):
         migrate.is_current(store)
     with pytest.raises(ConfigError, match="later version"):
         migrate.upgrade(store)
+
+
+def test_a_later_schema_that_only_grew_is_worked_on_by_this_version(store: Store) -> None:
+    """As during a rolling upgrade: another daemon has taken the next step, and this one is started again."""
+    migrate.upgrade(store)
+    with store.write() as connection:
+        connection.execute(text("ALTER TABLE ticket ADD COLUMN mood TEXT"))
+        connection.execute(text("ALTER TABLE inbound_email ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert migrate.is_current(store)
+    migrate.upgrade(store)
+    assert migrate.version(store) == "9999"
+    raw = b"Subject: hello\r\n\r\nWorld\r\n"
+    new = NewInbound("support", "s@x.example", raw, hashlib.sha256(raw).hexdigest(), "smtp", "", datetime.now(UTC))
+    with store.write() as connection:
+        assert accept(connection, [new])[0].is_new
 
 
 def test_a_step_that_fails_leaves_nothing_behind(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

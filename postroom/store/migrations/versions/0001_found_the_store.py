@@ -434,6 +434,7 @@ def _nodes() -> None:
         sa.Column("since", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("since", name="pk_compatibility"),
     )
+    op.execute("INSERT INTO compatibility (since) VALUES ('0001')")
     op.create_table(
         "raw_object",
         sa.Column("digest", sa.String(64), nullable=False),
