@@ -38,7 +38,7 @@ def leaves(group, path=()):
 def test_every_command_of_the_interface_is_there():
     words = {" ".join(path) for path, _ in leaves(postroom)}
     assert words == {
-        "run", "init", "demo", "check", "ingest", "parse", "migrate", "status", "dkim record",
+        "run", "init", "demo", "check", "ingest", "parse", "migrate", "migrate-store", "status", "dkim record",
         *(f"tickets {verb}" for verb in ["list", "show", "export", "assign", "status", "note", "reply", "merge", "unmerge", "split", "tag", "follow-up", "solution", "review"]),
         *(f"inbound {verb}" for verb in ["list", "show", "raw", "retry", "explain", "quarantine", "release", "delete"]),
         *(f"outbox {verb}" for verb in ["list", "show", "send", "retry", "cancel"]), "send-test",
