@@ -22,7 +22,7 @@ from peers.postgresql import PostgreSQL
 from peers.processes import PeerMissing
 from peers.smarthost import Smarthost
 
-SERVER_FIXTURES = {"dovecot", "start_postfix", "postgresql", "postgresql_url"}
+SERVER_FIXTURES = {"dovecot", "start_postfix", "postgresql", "postgresql_url", "migrated_url"}
 
 # The same examples in every run, lest a test fail that nobody's change broke; `make fuzz` looks for new ones.
 _quiet = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -116,6 +116,23 @@ def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
     url = postgresql.create_database()
     yield url
     postgresql.drop_database(url)
+
+
+@pytest.fixture
+def migrated_url(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of a fresh database with this version's schema."""
+    url = postgresql.create_migrated_database(_migrate)
+    yield url
+    postgresql.drop_database(url)
+
+
+def _migrate(url: str) -> None:
+    from postroom.store.engine import Store
+    from postroom.store.migrate import upgrade
+
+    store = Store(url)
+    upgrade(store)
+    store.dispose()
 
 
 @pytest.fixture

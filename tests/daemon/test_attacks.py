@@ -46,6 +46,7 @@ from peers.house import ANN, BOB, CONFIG, SUPPORT, answer, open_test_house
 from postroom.threading.tokens import Role, Signer
 
 Attempts = Attempt | Iterable[Attempt]
+SOME = 5  # one in so many is tried on PostgreSQL, too: what they meet are the same rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +440,15 @@ ATTACKS = (
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_an_attack_gains_nothing(attack, tmp_path):
-    changes = {}
+    gains_nothing(attack, tmp_path)
+
+
+@pytest.mark.parametrize("attack", ATTACKS[::SOME], ids=lambda attack: attack.name)
+def test_an_attack_gains_nothing_on_postgresql(attack, tmp_path, migrated_url):
+    gains_nothing(attack, tmp_path, store={"url": migrated_url})
+
+
+def gains_nothing(attack, tmp_path, **changes):
     if attack.is_pinned:
         changes["mailbox"] = {**CONFIG["mailbox"], "support": {**CONFIG["mailbox"]["support"], "authserv_id": PINNED}}
     with open_test_house(tmp_path, **changes) as desk:

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ from peers.processes import Program, accepts, free_port, need, private_folder
 
 PACKAGE = "postgresql"
 OWNER = "postgres"
+TEMPLATE = "migrated"  # its schema is this version's, and nobody is connected to it
 
 CONFIG = """
 listen_addresses = '127.0.0.1'
@@ -44,6 +46,7 @@ class PostgreSQL:
         self.host = "127.0.0.1"
         self.port = 0
         self._numbers = itertools.count(1)
+        self._has_template = False
         self._program: Program | None = None
         self._closing = contextlib.ExitStack()
 
@@ -146,6 +149,16 @@ class PostgreSQL:
         """Create an empty database; its URL."""
         name = f"test_{next(self._numbers)}"
         self.query(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        return self.url(name)
+
+    def create_migrated_database(self, migrate: Callable[[str], None]) -> str:
+        """Create a database with the schema that `migrate` gives to a URL, once: later ones are copies; its URL."""
+        if not self._has_template:
+            self.query(f'CREATE DATABASE "{TEMPLATE}" TEMPLATE template0')
+            migrate(self.url(TEMPLATE))
+            self._has_template = True
+        name = f"test_{next(self._numbers)}"
+        self.query(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
