@@ -39,8 +39,9 @@ def send(connection: Connection, node: str) -> None:
 
 
 def forget(connection: Connection) -> None:
-    """What was told in a transaction that came to nothing."""
-    connection.info.pop(_KEY, None)
+    """What was told in a transaction that came to nothing; with a connection that is gone, that is gone too."""
+    if not connection.invalidated:
+        connection.info.pop(_KEY, None)
 
 
 @contextmanager
