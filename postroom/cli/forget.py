@@ -75,6 +75,8 @@ def _show(traces: object, as_json: bool) -> None:
     }  # fmt: skip
     for key, name in names.items():
         click.echo(f"{name + ':':<20}{counts[key]:>8}")
+    for name in counts["names"]:  # a stranger's word: whoever is asked has to see what is cut out of everybody's mail
+        click.echo(f"{'Under the name:':<20}{output.one_line(output.clean(name)):>8}")
 
 
 def _camel(name: str) -> str:

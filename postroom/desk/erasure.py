@@ -20,6 +20,7 @@ from postroom.parsers.email import parse
 from postroom.store import erasure
 from postroom.store.engine import Store
 from postroom.store.tables import (
+    Agent,
     Base,
     Delivery,
     InboundEmail,
@@ -31,6 +32,7 @@ from postroom.store.tables import (
 
 CHUNK = 20  # tickets, or mails, in one transaction: whoever else writes waits no longer
 SWEEP_CHUNK = 200  # rows
+NEEDLES_AT_ONCE = 4  # in one query, for each column: SQLite takes no expression deeper than 1,000
 PURGED_MAX = 2_000  # of each kind in one round
 LINE_LEAST = 20  # characters of a line that is looked for in others' words: shorter ones are everybody's
 NAME_LEAST = 6  # characters of a name that is looked for
@@ -47,6 +49,7 @@ class Traces:
     received: int  # mails from his address
     sent: int  # mails to it
     pending: int  # mails from it that are not processed yet
+    names: tuple[str, ...]  # his, which are cut out wherever they stand
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ def traces(connection: Connection, address: str) -> Traces:
         _count(connection, select(i.id).where(theirs)),
         _count(connection, select(Delivery.id).where(func.lower(Delivery.recipient) == address)),
         _count(connection, select(i.id).where(theirs, unsettled)),
+        tuple(_names(connection, address)),
     )
 
 
@@ -81,7 +85,8 @@ def forget(store: Store, address: str, now: datetime, on_step: Callable[[str], N
     """Forget the person of that address, in lower case."""
     done = Forgotten()
     with store.read() as connection:
-        needles = [address, *_names(connection, address)]
+        mine, names = [*_message_ids(connection, address), address], _names(connection, address)
+        needles = [*mine, *names]
         shared = _shared_tickets(connection, address)
         lines = {id_: _lines(connection, id_, address) for id_ in shared}
     on_step("others' tickets")
@@ -104,7 +109,10 @@ def forget(store: Store, address: str, now: datetime, on_step: Callable[[str], N
         done.sent += len(ids)
         done.left += left
     on_step("every other table")
-    done.redacted += _sweep(store, needles)
+    done.redacted += _sweep(store, [address], mine)
+    for start in range(0, len(names), NEEDLES_AT_ONCE):
+        some = names[start : start + NEEDLES_AT_ONCE]
+        done.redacted += _sweep(store, some, some)
     with store.read() as connection:
         done.left += traces(connection, address).pending
     return done
@@ -163,7 +171,7 @@ def _blacken(store: Store, digest: str, needles: Sequence[str], is_ours: bool, d
 def blackened(raw: bytes, needles: Sequence[str]) -> bytes:
     """The bytes with `x` over what stands there as it is, in whatever case."""
     for needle in needles:
-        pattern = re.escape(needle.encode("utf-8", "replace"))
+        pattern = erasure.whole(needle).pattern.encode("utf-8", "replace")
         raw = re.sub(pattern, lambda found: b"x" * len(found[0]), raw, flags=re.IGNORECASE)
     return raw
 
@@ -173,19 +181,34 @@ def _mentions(raw: bytes, needles: Sequence[str]) -> bool:
     email = parse(raw)
     people = [f"{who.name} {who.address}" for who in (*email.from_, *email.to, *email.cc)]
     words = "\n".join([email.subject, email.text, email.html or "", *people, *(value for _, value in email.headers)])
-    words = words.lower()
-    return any(needle.lower() in words for needle in needles)
+    return any(erasure.whole(needle).search(words) for needle in needles)
 
 
 def _names(connection: Connection, address: str) -> list[str]:
-    """The names under which the person is known, those that are nobody else's word."""
+    """The names under which the person is known, without those that somebody else bears: he chooses what he is called."""
     queries = (
         select(Participant.name).where(Participant.address == address).distinct(),
         select(Message.author_name).where(Message.author_address == address).distinct(),
         select(Ticket.submitter_name).where(Ticket.requester == address).distinct(),
     )
-    names = {str(name).strip() for query in queries for name in connection.execute(query).scalars() if name}
-    return sorted((name for name in names if len(name) >= NAME_LEAST and " " in name), key=len, reverse=True)
+    found = {str(name).strip() for query in queries for name in connection.execute(query).scalars() if name}
+    names = [
+        name
+        for name in sorted(found)
+        if len(name) >= NAME_LEAST and " " in name and not _is_others(connection, name, address)
+    ]
+    return sorted(names, key=len, reverse=True)
+
+
+def _is_others(connection: Connection, name: str, address: str) -> bool:
+    """Whether somebody else goes by that name, an agent or another person."""
+    queries = (
+        select(Agent.id).where(func.lower(Agent.title) == name.lower()),
+        select(Participant.ticket_id).where(Participant.name == name, Participant.address != address),
+        select(Message.id).where(Message.author_name == name, Message.author_address.not_in((address, erasure.ERASED))),
+        select(Ticket.id).where(Ticket.submitter_name == name, Ticket.requester.not_in((address, ""))),
+    )
+    return any(connection.execute(query.limit(1)).first() is not None for query in queries)
 
 
 def _shared_tickets(connection: Connection, address: str) -> list[int]:
@@ -204,7 +227,14 @@ def _lines(connection: Connection, ticket_id: int, address: str) -> list[str]:
     return sorted((line for line in lines if len(line) >= LINE_LEAST), key=len, reverse=True)[:LINES_MAX]
 
 
-def _sweep(store: Store, needles: Sequence[str]) -> int:
+def _message_ids(connection: Connection, address: str) -> list[str]:
+    """Those of his mails that hold his address."""
+    query = select(Message.email_message_id).where(Message.author_address == address)
+    found = {str(id_) for id_ in connection.execute(query).scalars() if id_ and address in id_.lower()}
+    return sorted(found, key=len, reverse=True)
+
+
+def _sweep(store: Store, needles: Sequence[str], cut: Sequence[str]) -> int:
     """Take him out of every table there is, also those that nobody thought of here."""
     count = 0
     for table in Base.metadata.sorted_tables:
@@ -212,7 +242,7 @@ def _sweep(store: Store, needles: Sequence[str]) -> int:
         while after or not begun:
             begun = True
             with store.write(alone=True) as connection:
-                after, changed = erasure.sweep(connection, table, after, needles, SWEEP_CHUNK)
+                after, changed = erasure.sweep(connection, table, after, needles, cut, SWEEP_CHUNK)
             count += changed
     return count
 

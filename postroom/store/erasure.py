@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, String, Table, Text, and_, delete, func, or_, select, update
@@ -40,6 +41,8 @@ SETTLED = ("processed", "duplicate", "quarantined")
 UNDER_WAY = ("pending", "sending", "retry")
 KEPT_DETAIL = {"purpose", "type", "visibility", "messages", "message", "reminder", "due", "what"}
 TELLING = {"status", "priority", "type", "category"}  # whose `from` and `to` are words of ours
+# what would make it a part of another address
+BEFORE_ADDRESS, BEHIND_ADDRESS = r"(?<!\w)(?<!\w[.+-])", r"(?!\w|[.-]\w)"
 NOT_SWEPT = {
     "raw_mail",
     "agent",
@@ -137,7 +140,10 @@ def erase_messages(connection: Connection, ids: Sequence[int], now: datetime) ->
     ).all()
     erase_received(connection, [row.inbound_id for row in rows if row.inbound_id is not None], now)
     refs = [row.email_message_id for row in rows if row.email_message_id]
-    connection.execute(delete(ThreadRef).where(ThreadRef.ref.in_(refs)))
+    on = {
+        row.ticket_id for row in rows
+    }  # on no other: whoever writes chooses his Message-ID, and may have taken another's
+    connection.execute(delete(ThreadRef).where(ThreadRef.ref.in_(refs), ThreadRef.ticket_id.in_(on)))
     connection.execute(delete(Attachment).where(Attachment.message_id.in_(ids)))
     connection.execute(update(Message).where(Message.id.in_(ids)).values(
         email_message_id=None, references=[], author_address=ERASED, author_name="", subject="", text="",
@@ -182,10 +188,13 @@ def _erase_events(connection: Connection, ids: Sequence[int]) -> None:
             connection.execute(update(Event).where(Event.id == row.id).values(detail=detail, actor=actor))
 
 
-def sweep(connection: Connection, table: Table, after: int, needles: Sequence[str], chunk: int) -> tuple[int, int]:
-    """Take words out of a stretch of a table's text and JSON; the last row number looked at (0: none is left), and how many changed.
+def sweep(
+    connection: Connection, table: Table, after: int, needles: Sequence[str], cut: Sequence[str], chunk: int
+) -> tuple[int, int]:  # fmt: skip
+    """Take words out of a stretch of a table's text and JSON; where to go on (0: none is left), and how many rows changed.
 
-    A row whose very key holds one goes. Bytes of mail are another matter.
+    `needles`, a few, are looked for, and `cut` is taken out where one is found. A row whose very key holds one goes. Bytes of mail are another matter. Where to go on is the last row number looked
+    at; in a table without those, how many rows hold a word only as a part of another, and stay.
     """
     keys = list(table.primary_key.columns)
     order = keys[0] if keys[0].name == "id" else None
@@ -194,33 +203,44 @@ def sweep(connection: Connection, table: Table, after: int, needles: Sequence[st
         return 0, 0
     found = or_(*(_holds(connection, column, needle) for column in columns for needle in _spellings(needles)))
     query = select(table).where(found)
-    query = query.where(order > after).order_by(order).limit(chunk) if order is not None else query.limit(chunk)
+    query = query.where(order > after).order_by(order) if order is not None else query.order_by(*keys).offset(after)
+    query = query.limit(chunk)
     rows = connection.execute(query).all()
     count = 0
     for row in rows:
         this = and_(*(key == row._mapping[key.name] for key in keys))
-        changes = {c.name: without(row._mapping[c.name], needles) for c in columns}
+        changes = {c.name: without(row._mapping[c.name], cut) for c in columns}
         changes = {name: value for name, value in changes.items() if value != row._mapping[name]}
         count += bool(changes)
         if any(key.name in changes for key in keys):
             connection.execute(delete(table).where(this))
         elif changes:
             connection.execute(update(table).where(this).values(changes))
-    is_over = len(rows) < chunk or (order is None and not count)
-    return (0 if is_over else rows[-1].id if order is not None else 1), count
+    if len(rows) < chunk:
+        return 0, count
+    return (rows[-1].id if order is not None else after + len(rows) - count), count
 
 
 def without(value: Any, needles: Sequence[str]) -> Any:
-    """A text, or JSON, in which none of these stands, in whatever case."""
+    """A text, or JSON, in which none of these stands as a whole, in whatever case."""
     if isinstance(value, str):
         for needle in needles:
-            value = re.sub(re.escape(needle), ERASED_MARK, value, flags=re.IGNORECASE)
+            value = whole(needle).sub(ERASED_MARK, value)
         return value
     if isinstance(value, list):
         return [without(item, needles) for item in value]
     if isinstance(value, dict):
         return {without(key, needles): without(item, needles) for key, item in value.items()}
     return value
+
+
+@cache
+def whole(needle: str) -> re.Pattern[str]:
+    """Finds words that stand by themselves: `ann@example.org`, and not another's `joann@example.org` or `ann@example.org.uk`."""
+    before, behind = (BEFORE_ADDRESS, BEHIND_ADDRESS) if "@" in needle else (r"(?<!\w)", r"(?!\w)")
+    left = before if re.match(r"\w", needle) else ""
+    right = behind if re.search(r"\w\Z", needle) else ""
+    return re.compile(f"{left}{re.escape(needle)}{right}", re.IGNORECASE)
 
 
 def _spellings(needles: Sequence[str]) -> list[str]:

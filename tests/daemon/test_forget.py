@@ -143,6 +143,51 @@ def test_of_anothers_ticket_only_his_own_words_go(rooms):
     assert read_part(raw, "2") == b"a plan of Cy's\n"
 
 
+@on_both
+def test_one_whose_address_holds_his_is_another_and_loses_nothing(rooms, monkeypatch):
+    monkeypatch.setattr(erasure, "SWEEP_CHUNK", 3)  # in a table without row numbers there are more of them
+    longer = [f"jo{EVE.lower()}", f"mary-{EVE.lower()}", f"{EVE.lower()}.net"]
+    others = {
+        one: rooms.take(mail(one, subject=f"From {one}", text=f"Write to {one}, please.\n")).ticket_id for one in longer
+    }
+    for number in range(5):
+        rooms.take(mail(f"{number}x{EVE.lower()}", text="x\n"))
+    last = rooms.take(mail(Cc=f"{EVE}, zoe@customer.example")).ticket_id
+    forget(rooms)
+    for address, ticket in others.items():
+        assert (rooms.ticket(ticket).requester, rooms.ticket(ticket).subject) == (address, f"From {address}")
+        [message] = rooms.conversation(ticket)
+        assert (message.author_address, message.text) == (address, f"Write to {address}, please.")
+        with rooms.store.read() as connection:
+            assert f"Write to {address}, please.".encode() in inbound.raw(connection, message.inbound_id)
+        assert address in rooms.participants(ticket)
+    assert EVE.lower() not in rooms.participants(last)
+
+
+def test_a_name_that_others_bear_stays_theirs(rooms):
+    namesake = rooms.take(mail(f"{NAME} <other@customer.example>", text=f"Yours, {NAME}\n")).ticket_id
+    quoted = rooms.take(mail(text="I asked Ann Agent about it.\n")).ticket_id
+    rooms.take(mail(f"{NAME} <{EVE}>", text="x\n"))
+    rooms.take(mail(f"Ann Agent <{EVE}>", text="y\n"))
+    for number in range(30):  # as many as he likes, and each is cut out where others say it
+        rooms.take(mail(f"Evelyn the {number}th <{EVE}>", text="z\n"))
+    told = rooms.take(mail(text="Ask Evelyn the 7th, not Evelyn the 7thousandth.\n")).ticket_id
+    with rooms.store.read() as connection:
+        assert set(erasure.traces(connection, EVE.lower()).names) == {f"Evelyn the {n}th" for n in range(30)}
+    forget(rooms)
+    assert rooms.conversation(told)[0].text == "Ask [erased], not Evelyn the 7thousandth."
+    assert rooms.conversation(namesake)[0].text == f"Yours, {NAME}"
+    assert rooms.conversation(quoted)[0].text == "I asked Ann Agent about it."
+
+
+def test_a_message_id_that_he_took_from_another_still_leads_to_that_ones_ticket(rooms):
+    cys = rooms.take(mail(Message_ID="<cy1@customer.example>"))
+    rooms.take(mail(EVE, text="flurbology\n", Message_ID="<cy1@customer.example>"))
+    forget(rooms)
+    later = rooms.take(mail(In_Reply_To="<cy1@customer.example>", text="And another thing.\n"))
+    assert (later.outcome, later.ticket_id) == ("added", cys.ticket_id)
+
+
 def test_forgetting_again_does_nothing_more(rooms):
     plant(rooms)
     forget(rooms)
