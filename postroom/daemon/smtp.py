@@ -29,6 +29,8 @@ from postroom.store.inbound import NewInbound
 
 MAX_HOPS = 50  # Received lines; a message that has been on that many hosts goes round in circles
 REPLY_IDS = 10  # named in one 250; a reply line is 512 octets at most (RFC 5321 §4.5.3.1.5)
+# a reload took a mailbox away after RCPT: none is taken, as 250 would promise all of them
+MOVED = "451 4.3.0 an address is served no more, try again later"
 DISK_FULL = "452 4.3.1 insufficient system storage, try again later"
 
 log = structlog.get_logger()
@@ -198,6 +200,9 @@ class Doorkeeper:
             log.info("not accepted", client=client.address, reply=refusal)
             return [refusal] * len(envelope.rcpt_tos)
         deliveries = self._deliveries(client, envelope, mail)
+        if len(deliveries) < len(envelope.rcpt_tos):
+            log.warning("not accepted", client=client.address, reply=MOVED)
+            return [MOVED] * len(envelope.rcpt_tos)
         try:
             accepted = await self._intake.accept_async(deliveries)
         except TemporaryFailure as error:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from peers.door import Door
 from peers.processes import need, wait_until
@@ -323,3 +324,18 @@ def _hold(door: Door, running: threading.Event, go_on: threading.Event) -> Futur
     digest = hashlib.sha256(raw).hexdigest()
     when = datetime(2026, 11, 23, tzinfo=UTC)
     return door.intake.submit([NewInbound("support", "held@example.com", raw, digest, "smtp", "", when)], also=hold)
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_where_a_reload_takes_a_mailbox_away_before_the_content_comes_nothing_is_taken(tmp_path, protocol):
+    """A 250 would promise all recipients what one of them does not get."""
+    with Door(tmp_path, protocol=protocol) as door, door.client() as client:
+        client.begin(
+            "support@example.com", "sales@example.com", hello=f"{'EH' if protocol == 'smtp' else 'LH'}LO client.example"
+        )
+        one = {"support": door.config.mailbox["support"]}
+        door.run(door.server.use(msgspec.structs.replace(door.config, mailbox=one)))
+        replies = [client.say("Subject: two\r\n\r\n.")] + ([client.reply()] if protocol == "lmtp" else [])
+        assert {reply[:9] for reply in replies} == {"451 4.3.0"}
+        assert door.kept() == []
+        assert client.say("NOOP").startswith("250 ")
