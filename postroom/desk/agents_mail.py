@@ -6,6 +6,7 @@ one: for the customer whose mail he forwards, else for himself.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -61,6 +62,8 @@ def answer(
         why = f"the same words again, after {SAME_WORDS} times in an hour, on {ticket.ref}, as responders write: nothing is sent to the customer"
     elif obeyed.is_note:
         happened = tickets.add_note(connection, desk, ticket, incoming, None, obeyed.text)
+        back = next((one.agent_id for one in obeyed.happened if one.what is What.SOLUTION_SENT_BACK), None)
+        happened = replace(happened, reads_it=back)
         rule, why = "agent-note", f"an agent's internal note on {ticket.ref}{ordered}"
     else:
         happened = tickets.add_agent(connection, desk, ticket, incoming, obeyed.text, obeyed.said)

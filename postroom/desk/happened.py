@@ -67,6 +67,7 @@ class Happened:
     new_status: str | None = None
     wrong: tuple[Wrong, ...] = ()  # for REFUSED
     words: str = ""  # for SOLUTION_SENT_BACK: why
+    reads_it: int | None = None  # for NOTED: the agent to whom its words go with SOLUTION_SENT_BACK
     why: str = ""  # for NOTED: why a mail that claims an agent is no more than that
 
 

@@ -64,8 +64,9 @@ def tell_of_sending_back(post: Post, told: Told) -> None:
     happened = told.happened
     agents = [agent for agent in told.agents() if agent.id == happened.agent_id]
     now = post.clock().astimezone(wording.zone_of(post.config, told.case.queue))
-    message = {"author": happened.actor, "date": now, "text": happened.words[: wording.MAX_TOLD], "files": []}
-    data = {**_with_solution(post, told), "message": message, "reviewer": happened.actor}
+    reviewer = next((a.title or a.name for a in told.agents() if a.name == happened.actor), happened.actor)
+    message: dict[str, Any] = {"author": reviewer, "date": now, "text": happened.words[: wording.MAX_TOLD], "files": []}
+    data = {"message": message, "solution": _with_message(post, told)["message"]["text"], "reviewer": reviewer}
     tell(post, told, "solution_refused", agents or who_answers(told), data)
 
 

@@ -151,6 +151,8 @@ def tell_of_colleague(post: Post, told: Told, named: Sequence[Any] = ()) -> None
     id_, happened = told.happened.message_id, told.happened
     mine = [a for a in told.agents() if a.id == told.case.assigned_to and a.id != happened.agent_id and a not in named]
     mine = [a for a in mine if happened.actor not in (a.name, a.address)]
+    if post.config.notify.solution_refused:
+        mine = [a for a in mine if a.id != happened.reads_it]
     if not mine or id_ is None or not is_on(post, told, "colleague"):
         return
     row = addressing.message(told.connection, id_)

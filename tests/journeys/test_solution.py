@@ -198,7 +198,7 @@ def test_a_reviewer_sends_it_back_with_words_that_no_customer_reads(reviewed):
     )
     assert len(reviewed.outbox(recipient=CY)) == before
     told = reviewed.sent("solution_refused", ANN)
-    assert "bob does not agree with your solution" in told.text
+    assert "Bob Agent does not agree with your solution" in told.text
     assert "The fuse is the tenant's.\nAsk him." in told.text
     assert (reviewed.ticket(id_).status, reviewed.solution(id_).state) == ("open", "sent_back")
 
