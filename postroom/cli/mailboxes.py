@@ -91,8 +91,9 @@ def login(config_path: str | None, name: str, port: int, as_json: bool) -> None:
 
 @command.command("logout")
 @click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One object.")
 @click.pass_obj
-def logout(config_path: str | None, name: str) -> None:
+def logout(config_path: str | None, name: str, as_json: bool) -> None:
     """Forget the login of the mailbox NAME, or of a smarthost: its tokens are deleted here."""
     _, account = _account(config.load(config_path), name)
     try:
@@ -101,6 +102,9 @@ def logout(config_path: str | None, name: str) -> None:
         raise UserError(str(error)) from error
     if not was_there:
         raise UserError(f"nobody has logged in as {account.user} ({account.name})")
+    if as_json:
+        output.print_json({"account": account.user, "oauth": account.name, "loggedIn": False})
+        return
     click.echo(
         f"the tokens of {account.user} ({account.name}) are deleted here; that the account allows them ends where its owner removes "
         "the app"

@@ -53,7 +53,6 @@ NOT_SWEPT = {
     "imap_lease",
     "node",
     "compatibility",
-    "raw_object",
 }
 
 

@@ -91,14 +91,6 @@ class RawMail(Base):
     content: Mapped[bytes]
 
 
-class RawObject(Base):
-    """A mail whose bytes lie outside of the database, in an object store under its digest; `content` is empty then."""
-
-    __tablename__ = "raw_object"
-    digest: Mapped[str] = mapped_column(ForeignKey("raw_mail.digest"), primary_key=True)
-    erased_at: Mapped[datetime | None] = mapped_column(index=True)  # the object is to be deleted, and then this row
-
-
 class InboundEmail(Base):
     """A mail as received, for one recipient of ours, and what became of it."""
 

@@ -62,7 +62,6 @@ def _rest(first, now, digest):
         t.SmarthostState: [{"name": "outgoing.smtp", "last_error": "x"}],
         t.Alarm: [{"name": "disk", "words": "full", "since": now}],
         t.Recurring: [{"name": "digest", "done_for": now}],
-        t.RawObject: [{"digest": digest}],
         t.Correspondent: [{"address": "zoe@zoe.example", "updated_at": now}],
         t.Counter: [{"scope": f"s{n}", "window": now + timedelta(hours=h), "count": 1} for n in range(300) for h in range(2)],
     }  # fmt: skip

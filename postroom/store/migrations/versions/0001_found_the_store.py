@@ -435,11 +435,3 @@ def _nodes() -> None:
         sa.PrimaryKeyConstraint("since", name="pk_compatibility"),
     )
     op.execute("INSERT INTO compatibility (since) VALUES ('0001')")
-    op.create_table(
-        "raw_object",
-        sa.Column("digest", sa.String(64), nullable=False),
-        sa.Column("erased_at", TIME, nullable=True),
-        sa.ForeignKeyConstraint(["digest"], ["raw_mail.digest"], name="fk_raw_object_digest"),
-        sa.PrimaryKeyConstraint("digest", name="pk_raw_object"),
-    )
-    op.create_index("ix_raw_object_erased_at", "raw_object", ["erased_at"])
