@@ -8,7 +8,7 @@ Only a report that a signed bounce address vouches for, or our own server's refu
 everybody whom that mail was answered to, forwarded to or copied to, and none of them is to silence another. What a person
 writes is never held; he is told.
 
-Mail that proves its sender (authenticated, or an answer to a mail of ours) ends a hold for bounces, and the count. A bare
+Mail that proves its sender (authenticated, or an answer to a mail of ours that went to him) ends a hold for bounces, and the count. A bare
 From does so once in `hold_days`, and the count stays: a customer is not shut out by one bad day of his server, and who forges an
 address that does not exist makes us write to it twice.
 """
@@ -24,7 +24,8 @@ from sqlalchemy import Connection
 from postroom.config import Answers
 from postroom.desk.happened import Origin
 from postroom.outbound.policy import Refusal
-from postroom.store import addressing, correspondents
+from postroom.parsers.parsed import ParsedEmail
+from postroom.store import addressing, correspondents, outbox
 from postroom.threading.tokens import Signer
 
 REACHED_AFTER = timedelta(days=3)  # a mail that has not come back by then has arrived
@@ -104,10 +105,7 @@ def hear(
         return None
     if email.automatic.unanswerable or [who.address.lower() for who in email.from_] != [address]:
         return None
-    is_answer = any(
-        signer.read_message_id(ref.partition("@")[0]) is not None
-        for ref in (*email.in_reply_to, *email.references[-REFS_READ:])[:REFS_READ]
-    )
+    is_answer = _answers(connection, signer, email, address)
     if origin.authenticated or is_answer:
         correspondents.heard(connection, address, now, proven=True)
         return "an answer to a mail of ours came from it" if is_answer else "an authenticated mail came from it"
@@ -115,3 +113,10 @@ def hear(
         return None
     correspondents.heard(connection, address, now, proven=False)
     return "a mail came from it"
+
+
+def _answers(connection: Connection, signer: Signer, email: ParsedEmail, address: str) -> bool:
+    """Whether a mail names one of ours that went to that address; one that went to somebody else, who may forge this, proves nothing."""
+    refs = (*email.in_reply_to, *email.references[-REFS_READ:])[:REFS_READ]
+    ours = [ref for ref in refs if signer.read_message_id(ref.partition("@")[0]) is not None]
+    return any(row.recipient.lower() == address for row in outbox.by_message_ids(connection, ours))

@@ -60,8 +60,12 @@ class Way:
 
     @property
     def closed_for(self) -> float:
-        """Seconds until it is tried again; 0 where it may be tried now."""
-        return max(self._probe_at - time.monotonic(), 0.0) if self._trouble is not None else 0.0
+        """Seconds until it is tried again; 0 where it may be tried now. While one mail tries it, the others wait a while."""
+        if self._trouble is None:
+            return 0.0
+        if self._probing.locked():
+            return PROBE_FIRST.total_seconds()
+        return max(self._probe_at - time.monotonic(), 0.0)
 
     @property
     def is_closed(self) -> bool:
@@ -70,13 +74,17 @@ class Way:
 
     async def carry(self, delivery: Claimed, before_dot: Callable[[], Awaitable[None]]) -> str:
         """As the carrier does; NotOpen also where it is closed."""
+        self._refuse()  # a server that is silent may hold the one that tries it for minutes: nobody waits for that
         async with self._room:
             if self._trouble is None:
                 return await self._try(delivery, before_dot)
+            self._refuse()
             async with self._probing:
-                if self._trouble is not None and self.closed_for:
-                    raise NotOpen(self._trouble)
                 return await self._try(delivery, before_dot)
+
+    def _refuse(self) -> None:
+        if self._trouble is not None and self.closed_for:
+            raise NotOpen(self._trouble)
 
     async def _try(self, delivery: Claimed, before_dot: Callable[[], Awaitable[None]]) -> str:
         try:
@@ -92,7 +100,7 @@ class Way:
 
     async def _close(self, why: str) -> None:
         now, was_open = self._clock(), self._trouble is None
-        if not was_open and self.closed_for:  # another mail found it out at the same time
+        if not was_open and self._probe_at > time.monotonic():  # another mail found it out at the same time
             return
         delay = jittered(min(PROBE_FIRST * 2 ** min(self._failures, PROBE_DOUBLINGS), PROBE_MAX), self._random)
         self._trouble, self._failures = why, self._failures + 1

@@ -217,6 +217,22 @@ def test_an_answer_to_a_mail_of_ours_ends_the_hold(house):
     assert known(house).hard_bounces == 0
 
 
+def test_a_message_id_of_a_mail_that_went_to_somebody_else_proves_nothing(house, clock):
+    """Whoever writes to us gets Message-IDs of ours; with one of his own he would make us write to a forged address for ever."""
+    mallorys = house.take(mail("mallory@evil.example")).ticket_id
+    send(house)
+    own = house.outbox(ticket_id=mallorys, purpose="confirmation")[-1][0].email_message_id
+    states = []
+    for _ in range(4):
+        house.take(mail(In_Reply_To=f"<{own}>"))
+        row = write(house)
+        states.append(row.state)
+        if row.state == "sent":
+            come_back(house, bounce(row), row)
+        clock.shift(timedelta(hours=2))
+    assert states == ["sent", "sent", "suppressed", "suppressed"]
+
+
 def test_an_automatic_answer_ends_nothing(house):
     row = held_house(house)
     house.take(mail(In_Reply_To=f"<{row.email_message_id}>", Auto_Submitted="auto-replied"))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from peers.courier import Running, courier_of, put, settings, state, until
 from peers.outgoing import desk_in
-from peers.smarthost import Smarthost
+from peers.smarthost import STALL, Smarthost
 from sqlalchemy.exc import IntegrityError
 from structlog.testing import capture_logs
 
@@ -81,6 +81,26 @@ async def test_while_a_smarthost_is_down_one_mail_asks_and_it_is_said_once(desk,
     assert fares(desk)["outgoing.smtp"].failing_since is None
     assert {row.attempts for row in desk.outbox()} == {1}
     assert len(smarthost.messages) == 30
+
+
+async def test_nobody_waits_behind_the_one_that_asks_a_smarthost_which_is_silent(tmp_path, smarthost, monkeypatch):
+    monkeypatch.setattr(ways, "PROBE_FIRST", ways.PROBE_FIRST / 50)
+    monkeypatch.setattr(couriers, "IDLE_SECONDS", 0.02)
+    with Smarthost() as other:
+        text = settings(smarthost) + settings(other, "smarthost.other")
+        sales = "[mailbox.sales]\naddress = 'sales@example.com'\nqueue = 'support'\nsmarthost = 'other'\n"
+        with desk_in(tmp_path, text + sales) as desk:
+            desk.clock = lambda: datetime.now(UTC)
+            other.on("CONNECT", STALL)
+            other.on("CONNECT", "421 4.3.2 down for repairs", times=4)
+            for number in range(1, 121):
+                put(desk, number, mailbox="sales")
+            async with Running(courier_of(desk)):
+                await until(lambda: other.connections >= 5)
+                put(desk, 200, mailbox="support")
+                await until(lambda: state(desk, 200).state == "sent")
+                assert other.connections == 5
+                other.release()
 
 
 async def test_a_daemon_that_begins_well_ends_what_the_last_one_complained_of(desk, smarthost):
