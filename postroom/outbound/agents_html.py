@@ -32,7 +32,7 @@ BESIDE = re.compile(
 )
 COMMAND_LINE = re.compile(r"\s*#\w")
 SIGNED_ADDRESS = re.compile(
-    r"\+[a-z2-7]{40,}@", re.IGNORECASE
+    r"(?:\+|%2b)[a-z2-7]{40,}(?:@|%40)", re.IGNORECASE
 )  # an agent's own address would let its holder speak as he
 PICTURE = re.compile(r'<img\b[^<>]*?src="cid:([^"<>]*)"[^<>]*>')
 NO_PICTURE = re.compile(r"<img\b(?![^<>]*?\ssrc=)[^<>]*>")

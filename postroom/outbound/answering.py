@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from postroom.outbound import to_agents, wording
 from postroom.outbound.addresses import domain_of
-from postroom.outbound.agents_html import Shown, shown_to_customer
+from postroom.outbound.agents_html import SIGNED_ADDRESS, Shown, shown_to_customer
 from postroom.outbound.holding import why_held
 from postroom.outbound.policy import Refusal
 from postroom.outbound.readers import readers
@@ -36,6 +36,7 @@ def write(post: Post, told: Told, purpose: str, people: list[Address], more: dic
         suppress(post, told, purpose, Refusal("no-address", why))
         return
     message = addressing.message(connection, happened.message_id)
+    message = message._replace(text=SIGNED_ADDRESS.sub("@", message.text))
     files = addressing.files(connection, happened.message_id) if message.digest else []
     raw = addressing.raw_mail(connection, message.digest) if message.digest else b""
     domain = domain_of(post.letters.sender_of(case).address)

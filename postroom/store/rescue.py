@@ -85,7 +85,7 @@ class _Pages:
     """The pages of a file, and the newer ones of its write-ahead log."""
 
     def __init__(self, main: Octets, wal: Octets, size: int) -> None:
-        self._main, self._size = main, size
+        self._main, self._logged, self._size = main, len(wal), size
         self._newer: dict[int, list[bytes]] = {}  # by number, the newest last
         for at in range(WAL_HEADER, len(wal) - FRAME_HEADER - size + 1, FRAME_HEADER + size):
             page = wal[at + FRAME_HEADER : at + FRAME_HEADER + size]
@@ -140,6 +140,8 @@ class _Pages:
     def _overflow(self, number: int, wanted: int, is_newest: bool) -> bytes:
         """The rest of a payload, as far as its chain of pages leads."""
         found = bytearray()
+        if wanted > len(self._main) + self._logged:  # a damaged length, whose chain may lead in a circle
+            return b""
         while number and len(found) < wanted:
             page = self._newer[number][-1] if is_newest and number in self._newer else self._old(number)
             if len(page) < self._size:

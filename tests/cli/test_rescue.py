@@ -7,6 +7,8 @@ import sqlite3
 import pytest
 from peers.house import mail, open_test_house
 
+from postroom.store.rescue import rescue
+
 PAGE = 4096
 WAL_HEADER, FRAME = 32, 24 + PAGE
 LARGE = 40_000  # octets: its row goes on on other pages
@@ -107,3 +109,29 @@ def test_a_file_that_is_not_there_is_named(bare_desk):
     ran = bare_desk("rescue", "out", "--database", str(bare_desk.folder / "none.db"))
     assert ran.status == 1
     assert "none.db" in ran.err
+
+
+def varint(number):
+    octets = [number & 0x7F]
+    while number := number >> 7:
+        octets.insert(0, number & 0x7F | 0x80)
+    return bytes(octets)
+
+
+def test_a_damaged_length_whose_pages_lead_in_a_circle_yields_no_more_than_the_file_has(tmp_path):
+    length = 32 << 20
+    types = varint(141) + varint(1) + varint(12 + 2 * length)
+    record = varint(len(types) + 1) + types + b"a" * 64 + b"\x01"
+    payload = len(record) + length
+    usable = PAGE
+    least = (usable - 12) * 32 // 255 - 23
+    fits = least + (payload - least) % (usable - 4)
+    local = fits if fits <= usable - 35 else least
+    cell = varint(payload) + varint(1) + record.ljust(local, b"x") + (2).to_bytes(4)
+    at = PAGE - len(cell)
+    leaf = bytes([0x0D, 0, 0, 0, 1, *at.to_bytes(2), 0, *at.to_bytes(2)])
+    first = b"SQLite format 3\0".ljust(16) + PAGE.to_bytes(2) + bytes(82)
+    pages = [first.ljust(PAGE, b"\0"), (2).to_bytes(4).ljust(PAGE, b"y"), leaf.ljust(at, b"\0") + cell]
+    path = tmp_path / "postroom.db"
+    path.write_bytes(b"".join(pages))
+    assert [len(one.content) <= len(pages) * PAGE for one in rescue(path)] == [True]

@@ -170,12 +170,22 @@ def test_hidden_places_of_html_that_does_say_the_same_hold_nothing(desk):
     assert "font-weight:bold" in shown
 
 
-def test_our_signed_address_in_a_link_does_not_go_out(desk):
+@pytest.mark.parametrize(("plus", "at"), [("+", "@"), ("%2B", "@"), ("%2b", "%40")])
+def test_our_signed_address_in_a_link_does_not_go_out(desk, plus, at):
     token = "a2" * 22
-    new = f'<p>Write to <a href="mailto:support+{token}@example.com">us</a> or <a href="mailto:info@example.com">info</a></p>'
+    new = f'<p>Write to <a href="mailto:support{plus}{token}{at}example.com">us</a> or <a href="mailto:info@example.com">info</a></p>'
     message, raw = answered(desk, f"<html><body>{new}</body></html>", "Write to us or info\n")
     assert token.encode() not in raw
+    assert token not in html_of(message)
     assert "mailto:info@example.com" in html_of(message)
+
+
+def test_our_signed_address_in_his_text_does_not_go_out(desk):
+    token = "a2" * 22
+    message, _ = answered(desk, "", f"Hello Cy, I got it from support+{token}@example.com and answered.\n")
+    text = message.get_body(("plain",)).get_content()
+    assert token not in text
+    assert "I got it from support@example.com and answered." in " ".join(text.split())
 
 
 def test_quotes_without_any_mark_are_cut_where_his_words_end(desk):
