@@ -28,7 +28,6 @@ LOOP = 30.0  # the event loop: SMTP, and whatever else must not wait
 INTAKE = 60.0  # a commit: 4 s for a lock, and a disk that is slow to sync
 PROCESS = 120.0  # one mail parsed, or a batch written; processing.parse_seconds comes on top, six times
 COURIER = 120.0  # a look into the outbox; a smarthost that is slow is waited for elsewhere
-ATTEMPT = 3600.0  # one delivery, by all its timeouts
 SCHEDULE = 300.0  # a sweep of what is due, by transactions
 IMAP = 180.0  # beyond the longest wait that is meant: a poll, IDLE, a pause after failures
 

@@ -4,7 +4,7 @@
 incoming mail; what is not sent is stored too, with the reason.
 
 One more kind of mail is: a member of `What`, a row here, a function in `to_customer.py` or `to_agents.py`, a folder in
-`templates/` with its sample in `templates.py`, and its switch in `[notify]`.
+`templates/` with its sample in `samples.py`, and its switch in `[notify]`.
 """
 
 from __future__ import annotations
@@ -101,10 +101,6 @@ class Notifier:
     def tell_operator(self, connection: Connection, title: str, text: str) -> bool:
         """Enqueue a notice to `operator.address`, in the caller's transaction; False where there is none."""
         return to_operator.tell_operator(self._post, connection, title, text)
-
-    def write_operator(self, connection: Connection, purpose: str, data: dict[str, Any]) -> bool:
-        """The same, by the templates of `purpose`."""
-        return to_operator.write(self._post, connection, purpose, data)
 
     def digest(self, connection: Connection, queue: str, now: datetime) -> bool:
         """Tell a queue's agents what lies there; False where there is nothing to say, or nobody to tell."""

@@ -38,10 +38,6 @@ class Reply:
     def __str__(self) -> str:
         return f"{self.code} {one_line(' '.join(self.lines))}".rstrip()
 
-    @property
-    def is_good(self) -> bool:
-        return 200 <= self.code < 400
-
 
 class Wire(asyncio.Protocol):
     """A connection; every method but `abort` raises WireLost."""

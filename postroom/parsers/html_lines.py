@@ -67,10 +67,6 @@ class Lines:
         if self.lines and not (self._blank_due and len(self._blank_prefix) <= len(prefix)):
             self._blank_due, self._blank_prefix = True, prefix
 
-    @property
-    def is_at_start(self) -> bool:
-        return not self._line
-
 
 class Table:
     __slots__ = ("is_simple", "outer", "rows")

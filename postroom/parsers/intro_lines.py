@@ -29,7 +29,6 @@ _TIME = re.compile(r"(?<!\d)(?:[01]?\d|2[0-4])\s?[:.h]\s?[0-5]\d(?!\d)|\d{1,2}\s
 # "ср, 30", "tir. 18.", "1 Jan", "2024-", "11:00 AM", "Wednesday, January 1", "20. 1. 1."
 _DATE_START = re.compile(r"\d|[^\s\d]{1,14}[.,]{0,2} ?\d|[^\s\d]{2,14}[.,]{1,2} [^\s\d]{2,14}[.,]? \d")
 _ADDRESS_END = re.compile(r"(?:@[^\s<>()@]{2,255}|@[^\s<>()@]{2,255}[>)\]]{1,3})[\"'\s,]*:?$")
-_LONE_ADDRESS = re.compile(r"[<(\[\"]?[^\s<>()\[\],;:\"]{1,64}@")
 _GROUPWISE = re.compile(r">>> .{3,300}\d .{0,40}>>>$")
 _END = f"*_\"'”»>‐–—-{BLANKS}"  # what may trail after an intro
 _PROSE = re.compile(r"[!?] |\.{2,}|[a-zß-ÿа-я]{3}\. [A-ZÀ-ÞА-Я][a-zß-ÿа-я]+ [a-zß-ÿа-я]")

@@ -88,11 +88,6 @@ def _unlink(match: re.Match[str]) -> str:
     return match[1] or ""
 
 
-def quote_depth(seen: str) -> int:
-    """How often a viewed line is quoted: the number of `>` at its beginning."""
-    return unquote(seen)[0]
-
-
 def unquote(seen: str) -> tuple[int, str]:
     """The quote depth of a viewed line, and the line without its marks and the blank after them."""
     if ">" not in seen[:4]:

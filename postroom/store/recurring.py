@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, or_, update
 
 from postroom.store.engine import insert_new
 from postroom.store.tables import Recurring
@@ -25,8 +25,3 @@ def claim(connection: Connection, name: str, moment: datetime, now: datetime) ->
         return True
     connection.execute(insert_new(connection, Recurring), {"name": name, "done_for": moment})
     return False
-
-
-def last_runs(connection: Connection) -> dict[str, datetime | None]:
-    """When each job ran last, by its name; None where it has not run yet."""
-    return {row.name: row.last_run_at for row in connection.execute(select(Recurring.__table__))}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from postroom.store import tickets
 from postroom.store.engine import insert, insert_new
@@ -204,11 +204,6 @@ def move_ref(connection: Connection, ref: str, from_ticket: int, to_ticket: int)
 def forget_ref(connection: Connection, ref: str) -> None:
     """Let a Message-ID point to no ticket: for a transaction that is taken back."""
     connection.execute(delete(ThreadRef).where(ThreadRef.ref == ref))
-
-
-def count_refs(connection: Connection) -> int:
-    """How many Message-IDs are indexed."""
-    return connection.execute(select(func.count()).select_from(ThreadRef)).scalar_one()
 
 
 def bounded(refs: Sequence[str]) -> list[str]:
