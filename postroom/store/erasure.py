@@ -65,6 +65,7 @@ def empty_received(connection: Connection, ids: Sequence[int], now: datetime) ->
     digests = {row.digest: row.size for row in rows}
     kept = select(InboundEmail.digest).where(InboundEmail.digest.in_(digests), InboundEmail.erased_at.is_(None))
     gone = digests.keys() - set(connection.execute(kept).scalars())
+    gone -= _digests(connection, Delivery.digest.in_(gone), Delivery.state.in_(UNDER_WAY))  # our own, that came back
     empty(connection, sorted(gone))
     return sum(digests[digest] for digest in gone)
 

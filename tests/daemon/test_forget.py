@@ -13,7 +13,7 @@ from postroom.config import Retention
 from postroom.daemon import house
 from postroom.desk import erasure
 from postroom.parsers.attachments import read_part
-from postroom.store import counters, inbound, migrate, wiping
+from postroom.store import counters, inbound, migrate, outbox, wiping
 from postroom.store.engine import Store
 from postroom.store.tables import Delivery, Ticket
 
@@ -235,3 +235,14 @@ def test_what_was_kept_long_enough_is_purged_and_nothing_else(rooms):
     assert later["sent"] >= 1
     assert erasure.purge(rooms.store, keep, now + 32 * DAY) == {}
     assert rooms.tickets()[1].subject != "(erased)"
+
+
+def test_what_came_back_to_us_is_purged_only_when_it_waits_for_nobody_any_more(rooms):
+    rooms.take(mail())
+    [(row, _)] = rooms.outbox(purpose="confirmation")
+    with rooms.store.read() as connection:
+        raw = outbox.raw(connection, row.id)
+    assert rooms.take(raw).reason == "one of our own mails came back"
+    assert erasure.purge(rooms.store, Retention(received_days=30), house.now() + 31 * DAY)["received"] == 2
+    with rooms.store.read() as connection:
+        assert outbox.raw(connection, row.id) == raw
