@@ -54,7 +54,7 @@ def answer(
         happened = tickets.add_note(connection, desk, ticket, incoming, ONLY_COMMANDS, text)
         rule, why = "agent-commands", f"nothing but commands about {ticket.ref}: nothing is sent to the customer"
     elif not obeyed.text and not has_files:
-        happened = tickets.add_note(connection, desk, ticket, incoming, EMPTY, "")
+        happened = _refused(incoming, tickets.add_note(connection, desk, ticket, incoming, EMPTY, ""), obeyed)
         rule, why = "agent-empty", f"an agent's answer on {ticket.ref} without a word: nothing is sent to the customer"
     elif not count and not has_files and _repeats(connection, ticket, incoming, obeyed.text):
         happened = tickets.add_note(connection, desk, ticket, incoming, REPEATED, obeyed.text)

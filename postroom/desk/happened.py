@@ -31,7 +31,7 @@ class What(StrEnum):
     SOLUTION_REFUSED = "solution-refused"  # the customer says that it is not
     FEEDBACK_ASKED = "feedback-asked"  # the ticket is closed: how was it?
     FEEDBACK_GIVEN = "feedback-given"  # the customer has said how it was
-    REFUSED = "refused"  # an agent's mail held a wrong command: none was carried out, nothing was sent
+    REFUSED = "refused"  # an agent's mail held a wrong command, or no word: nothing was carried out or sent
 
 
 @dataclass(frozen=True, slots=True)

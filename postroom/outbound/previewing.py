@@ -32,6 +32,8 @@ def data_of(post: Post, connection: Connection, ticket_id: int, purpose: str) ->
     }  # fmt: skip
     if row is not None:
         known["message"] = wording.message_of_row(row, addressing.files(connection, row.id), zone)
+    if "html" in sample.get("message", {}):  # an agent's own words to the customer
+        known["message"] = {**(known["last_answer"] or sample["message"]), "html": ""}
     if case.sla_due_at is not None:
         known["due"] = case.sla_due_at.astimezone(zone)
     return {name: known.get(name, value) for name, value in sample.items()}

@@ -23,6 +23,7 @@ from postroom.store import addressing, outbox
 
 UNPROVEN = "unproven-agent"  # flags the note that a mail became which claims an agent
 UNPROVEN_EVERY = timedelta(hours=1)  # of one ticket: whoever forges many shall not flood its agents
+EMPTY_EVERY = timedelta(hours=1)  # of one ticket: an agent's mail without a word
 NAMES_MAX = 20  # names that a notice lists
 NAMED = re.compile(r"(?<![\w.@])@([\w.+-]+(?:@[\w.-]+)?)")  # "@ann", "@ann@example.com"
 
@@ -191,8 +192,15 @@ def tell_of_follow_up(post: Post, told: Told) -> None:
 
 
 def tell_of_refusal(post: Post, told: Told) -> None:
-    """The agent alone gets each wrong line, and his words to send again. There is no switch for it."""
+    """The agent alone gets each wrong line, and his words to send again. There is no switch for it.
+
+    Of a mail without a word he is told once an hour: what answers by itself must come to an end.
+    """
     happened, origin = told.happened, told.happened.origin
+    since = post.clock() - EMPTY_EVERY
+    if not happened.wrong and outbox.has_any(told.connection, told.case.id, "command_error", since):
+        told.note("notify", "command_error", "nothing", "its agent was told of another such mail within the hour")
+        return
     agents = [agent for agent in told.agents() if agent.id == happened.agent_id]
     tell(post, told, "command_error", agents, {
         "wrong": [{"line": one.line, "why": one.why, "right": one.right} for one in happened.wrong],

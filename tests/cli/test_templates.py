@@ -40,3 +40,15 @@ def test_a_catalogue_is_written_and_brought_up(run, tmp_path):
     assert "to translate" in run("translate", "fr").output
     assert (tmp_path / "words/locale/fr/LC_MESSAGES/postroom.po").is_file()
     assert "ticket.ref" in run("show", "new_ticket").output
+
+
+def test_a_mail_about_a_real_ticket_is_previewed_and_nothing_is_sent(desk):
+    shown = desk("templates", "preview", "T-1001", "confirmation", "new_ticket")
+    assert shown.status == 0, shown.err
+    assert "[T-1001]" in shown.out
+    assert "customer.example.org" in shown.out
+    assert "T-1042" not in shown.out
+    before = desk("outbox", "list", "--json").out
+    assert desk("templates", "preview", "T-1001").status == 0
+    assert desk("outbox", "list", "--json").out == before
+    assert desk("templates", "preview", "T-9999", "confirmation").status != 0

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from peers.house import ANN, BOB, CONFIG, SUPPORT, TestHouse, answer, mail
+from peers.links import links_of, press
 
 from postroom import config as settings
 from postroom.config import Retention
@@ -246,3 +247,21 @@ def test_what_came_back_to_us_is_purged_only_when_it_waits_for_nobody_any_more(r
     assert erasure.purge(rooms.store, Retention(received_days=30), house.now() + 31 * DAY)["received"] == 2
     with rooms.store.read() as connection:
         assert outbox.raw(connection, row.id) == raw
+
+
+@on_both
+def test_what_a_solution_says_and_what_he_said_of_it_go_too(rooms):
+    id_ = rooms.take(mail(f"{NAME} <{EVE}>", Message_ID=f"<1.{EVE}>")).ticket_id
+    notice = rooms.sent("new_ticket", ANN)
+    rooms.take(answer(notice, "#solution\nDear Evelyn, flurbology is solved.\n"), notice.reply_to[0].address)
+    _, not_solved = links_of(rooms.sent("solution", EVE.lower()))
+    raw, address = press(not_solved, f"{NAME} <{EVE}>", "A zyxwombat is missing.")
+    rooms.take(raw, address)
+    with rooms.store.write() as connection:
+        connection.execute(
+            Ticket.__table__.update().where(Ticket.id == id_).values(satisfaction_notes="what a grimbleword")
+        )
+    send_all(rooms)
+    assert found(rooms) != []
+    forget(rooms)
+    assert found(rooms) == []

@@ -40,6 +40,10 @@ def samples():
             )
         two = [*SAMPLES["command_error"]["wrong"], {"line": "#x", "why": "there is none", "right": "#help"}]
         yield language, "command_error", "command_error-two", {**SAMPLES["command_error"], "wrong": two}
+        empty = {**SAMPLES["command_error"], "wrong": [], "lines": []}
+        yield language, "command_error", "command_error-empty", empty
+        sent_back = {**SAMPLES["solution_refused"], "reviewer": "Bob Agent"}
+        yield language, "solution_refused", "solution_refused-sent_back", sent_back
         owned = {**SAMPLES["escalation"], "is_answered": True, "assigned_to": "Bob Agent"}
         yield language, "escalation", "escalation-owned", owned
         only_told = {**SAMPLES["new_ticket"], "may_answer": False}
