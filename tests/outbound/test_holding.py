@@ -26,9 +26,14 @@ def clock():
 
 
 @pytest.fixture
-def house(tmp_path, clock):
-    with open_test_house(tmp_path) as opened:
+def house(request, tmp_path, clock):
+    is_sqlite = getattr(request, "param", "sqlite") == "sqlite"
+    changes = {} if is_sqlite else {"store": {"url": request.getfixturevalue("migrated_url")}}
+    with open_test_house(tmp_path, **changes) as opened:
         yield opened
+
+
+on_both = pytest.mark.parametrize("house", ["sqlite", "postgresql"], indirect=True)
 
 
 def send(house):
@@ -123,6 +128,7 @@ def test_what_is_held_back_says_why_where_the_mail_is_explained(house):
     assert "5.1.1" in line["why"]
 
 
+@on_both
 def test_an_address_that_mail_has_reached_is_held_at_the_third_bounce(house, clock):
     write(house)
     clock.shift(timedelta(days=4))
@@ -143,6 +149,7 @@ def test_what_a_bounce_says_of_the_mail_and_not_of_the_address_holds_nothing(hou
     assert not is_held(house)
 
 
+@on_both
 def test_one_report_twice_counts_once(house, clock):
     write(house)
     clock.shift(timedelta(days=4))
@@ -173,6 +180,7 @@ def test_a_forged_bounce_that_only_knows_a_message_id_holds_nobodys_mail(house):
     assert [(line["rule"], line["outcome"]) for line in lines] == [("status", "enqueued")]
 
 
+@on_both
 def test_where_it_is_proven_that_nothing_arrived_no_status_goes_out(house, clock):
     write(house)
     clock.shift(timedelta(days=4))
@@ -210,6 +218,7 @@ def test_an_authenticated_mail_ends_the_hold_and_the_count(tmp_path, clock):
         assert [detail["address"] for detail in events(house, "released")] == [CY, CY]
 
 
+@on_both
 def test_an_answer_to_a_mail_of_ours_ends_the_hold(house):
     row = held_house(house)
     house.take(mail(In_Reply_To=f"<{row.email_message_id}>"))
@@ -317,6 +326,7 @@ def test_a_complaint_stops_automatic_mail_until_an_operator_releases_it(house, w
     assert write(house, subject="Another").state == "sent"
 
 
+@on_both
 def test_the_agents_are_told_of_a_complaint_once(house):
     rows = [write(house), write(house)]
     for row in (*rows, *rows):
