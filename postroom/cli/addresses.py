@@ -1,4 +1,4 @@
-"""`postroom addresses`: to whom nothing goes by itself any more, and why."""
+"""`postroom addresses`: to whom nothing goes by itself any more, and why; in which language a customer is written to."""
 
 from __future__ import annotations
 
@@ -90,6 +90,32 @@ def release(config_path: str | None, addresses: tuple[str, ...], bounced: bool, 
         _say(row, as_json, "is released")
     if not released and not as_json:
         click.echo("no address is held because it bounced")
+
+
+@command.command("language")
+@click.argument("address")
+@click.argument("language", metavar="[LANGUAGE]", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print the address, one object.")
+@click.pass_obj
+def language_(config_path: str | None, address: str, language: str, as_json: bool) -> None:
+    """Write to this customer in LANGUAGE from now on, such as de; without one, in that of his mail again."""
+    from postroom.outbound import catalogue
+    from postroom.store import correspondents
+
+    settings = config.load(config_path)
+    try:
+        checked = config.check_address(address, "address")
+    except ConfigError as error:
+        raise UserError(str(error).removeprefix("address: ")) from None
+    folder = settings.resolve(settings.templates.folder) if settings.templates.folder else None
+    known = catalogue.available(folder)
+    if language and language not in known:
+        raise UserError(f"there is no catalogue for {language}; there are: {', '.join(known)}")
+    with open_store(settings) as store, store.write() as connection:
+        correspondents.set_language(connection, checked, language or None, datetime.now(UTC))
+        row = correspondents.get(connection, checked)
+    assert row is not None
+    _say(row, as_json, f"is written to in {language}" if language else "is written to in the language of his mail")
 
 
 def as_object(row: Row[Any]) -> dict[str, Any]:

@@ -28,6 +28,13 @@ def test_what_complained_is_not_released_with_what_bounced(desk):
     assert [row["address"] for row in desk("addresses", "list", "--json").objects] == [CARLA]
 
 
+def test_a_customer_is_written_to_in_his_language_until_that_is_taken_back(desk):
+    [known] = desk("addresses", "language", "Carla@Customer.example.org", "de", "--json").objects
+    assert (known["address"], known["language"], known["held"]) == (CARLA, "de", False)
+    assert "in the language of his mail" in desk("addresses", "language", CARLA).out
+    assert "there is no catalogue for xx; there are: en, de" in desk("addresses", "language", CARLA, "xx").err
+
+
 def test_what_is_no_address_or_not_held_is_one_line(desk):
     assert desk("addresses", "hold", "carla").status == 1
     assert "is not held" in desk("addresses", "release", "dora@shop.example.net").err

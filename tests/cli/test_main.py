@@ -44,7 +44,7 @@ def test_every_command_of_the_interface_is_there():
         *(f"outbox {verb}" for verb in ["list", "show", "send", "retry", "cancel"]), "send-test",
         *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), *(f"mailboxes {verb}" for verb in ["list", "login", "logout"]),
         "rules list", "rules test", "keys new", "keys rotate", "report monthly",
-        *(f"addresses {verb}" for verb in ["list", "hold", "release"]), "forget", "backup", "restore", "rescue",
+        *(f"addresses {verb}" for verb in ["list", "hold", "release", "language"]), "forget", "backup", "restore", "rescue",
         *(f"templates {verb}" for verb in ["list", "show", "check", "preview", "translate"]),
     }  # fmt: skip
 
