@@ -2,7 +2,8 @@
 
 His own tickets are erased whole, with what was answered there. On others' tickets only what he wrote goes, and where they
 quote or name him, that: text is cut, bytes of others' mail are blackened in place. Each step is a small transaction of
-its own and does nothing where nothing is left: what was broken off is finished by doing it again.
+its own and does nothing where nothing is left; what is looked for is kept until it is done: what was broken off is finished
+by doing it again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
@@ -84,14 +86,13 @@ def traces(connection: Connection, address: str) -> Traces:
 def forget(store: Store, address: str, now: datetime, on_step: Callable[[str], None] = lambda words: None) -> Forgotten:
     """Forget the person of that address, in lower case."""
     done = Forgotten()
-    with store.read() as connection:
-        mine, names = [*_message_ids(connection, address), address], _names(connection, address)
-        needles = [*mine, *names]
-        shared = _shared_tickets(connection, address)
-        lines = {id_: _lines(connection, id_, address) for id_ in shared}
+    with store.write(alone=True) as connection:
+        sought = _sought(connection, address)
+    mine, names = [*sought["ids"], address], sought["names"]
+    needles = [*mine, *names]
     on_step("others' tickets")
-    for id_ in shared:
-        _redact_ticket(store, id_, address, [*needles, *lines[id_]], now, done)
+    for id_, lines in sought["lines"].items():
+        _redact_ticket(store, int(id_), address, [*needles, *lines], now, done)
     on_step("his tickets")
     for ids in _chunks(store, select(Ticket.id).where(Ticket.requester == address)):
         with store.write(alone=True) as connection:
@@ -113,9 +114,31 @@ def forget(store: Store, address: str, now: datetime, on_step: Callable[[str], N
     for start in range(0, len(names), NEEDLES_AT_ONCE):
         some = names[start : start + NEEDLES_AT_ONCE]
         done.redacted += _sweep(store, some, some)
-    with store.read() as connection:
+    with store.write(alone=True) as connection:
         done.left += traces(connection, address).pending
+        if not done.left:
+            erasure.drop_sought(connection, address)
     return done
+
+
+def _sought(connection: Connection, address: str) -> dict[str, Any]:
+    """What is looked for, kept until it is done: a run that was broken off has erased some of what tells the rest."""
+    before = erasure.sought(connection, address)
+    lines = {str(id_): _lines(connection, id_, address) for id_ in _shared_tickets(connection, address)}
+    for id_, known in before.get("lines", {}).items():
+        lines[id_] = _both(known, lines.get(id_, []))
+    sought = {
+        "ids": _both(before.get("ids", []), _message_ids(connection, address)),
+        "names": _both(before.get("names", []), _names(connection, address)),
+        "lines": lines,
+    }
+    erasure.keep_sought(connection, address, sought)
+    return sought
+
+
+def _both(some: Sequence[str], others: Sequence[str]) -> list[str]:
+    """All of them, the longest first: what holds another is looked for before it."""
+    return sorted({*some, *others}, key=len, reverse=True)
 
 
 def _redact_ticket(

@@ -23,6 +23,7 @@ from postroom.store.tables import (
     Delivery,
     Event,
     Feedback,
+    Forgetting,
     InboundEmail,
     Message,
     Participant,
@@ -49,11 +50,29 @@ NOT_SWEPT = {
     "mailbox_state",
     "sequence",
     "recurring",
+    "forgetting",
     "imap_message",
     "imap_lease",
     "node",
     "compatibility",
 }
+
+
+def sought(connection: Connection, address: str) -> dict[str, Any]:
+    """What an earlier run looked for that did not come to its end; empty where there was none."""
+    query = select(Forgetting.sought).where(Forgetting.address == address)
+    return connection.execute(query).scalar_one_or_none() or {}
+
+
+def keep_sought(connection: Connection, address: str, what: dict[str, Any]) -> None:
+    """Keep what is looked for until `drop_sought`: a run that is broken off goes on with it."""
+    statement = insert(connection, Forgetting).values(address=address, sought=what)
+    connection.execute(statement.on_conflict_do_update(index_elements=["address"], set_={"sought": what}))
+
+
+def drop_sought(connection: Connection, address: str) -> None:
+    """Nothing of it is left."""
+    connection.execute(delete(Forgetting).where(Forgetting.address == address))
 
 
 def empty_received(connection: Connection, ids: Sequence[int], now: datetime) -> int:

@@ -458,6 +458,14 @@ class Sequence(Base):
     value: Mapped[int]
 
 
+class Forgetting(Base):
+    """A person who is being forgotten: what is looked for, until nothing of it is left. Then this goes, too."""
+
+    __tablename__ = "forgetting"
+    address: Mapped[str] = mapped_column(primary_key=True)  # lower case
+    sought: Mapped[dict[str, Any]]  # names, Message-IDs, and lines by ticket: what earlier steps erase, later ones need
+
+
 class Recurring(Base):
     """A job of the calendar, and the moment of the calendar that it was last done for."""
 

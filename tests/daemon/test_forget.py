@@ -196,6 +196,21 @@ def test_forgetting_again_does_nothing_more(rooms):
     assert (done.tickets, done.messages, done.received, done.sent, done.left) == (0, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("step", ["his tickets", "his mail", "every other table"])
+def test_what_was_broken_off_is_finished_by_doing_it_again(rooms, step):
+    plant(rooms)
+
+    def die(words):
+        if words == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        erasure.forget(rooms.store, EVE.lower(), house.now(), die)
+    assert "quaxolotl" in found(rooms)
+    assert forget(rooms).left == 0
+    assert found(rooms) == []
+
+
 def test_what_is_still_to_be_sent_to_him_is_cancelled_and_to_others_is_sent(rooms):
     rooms.take(mail(EVE, Message_ID="<e@person.example>"))
     rooms.take(mail())

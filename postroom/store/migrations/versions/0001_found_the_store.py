@@ -403,6 +403,12 @@ def _rest() -> None:
         sa.PrimaryKeyConstraint("name", name="pk_sequence"),
     )
     op.create_table(
+        "forgetting",
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("sought", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("address", name="pk_forgetting"),
+    )
+    op.create_table(
         "recurring",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("done_for", TIME, nullable=False),
