@@ -11,6 +11,7 @@ from postroom.desk.happened import What
 from postroom.desk.routing import SPAM
 from postroom.outbound import policy, wording
 from postroom.outbound.addresses import is_sendable
+from postroom.outbound.agents_html import SIGNED_ADDRESS
 from postroom.outbound.holding import why_held
 from postroom.outbound.letters import GENERATED, REPLIED
 from postroom.outbound.policy import Facts, Refusal
@@ -65,7 +66,7 @@ def tell_of_status(post: Post, told: Told) -> None:
         told.note("answer", "status", "nothing", f"nobody is told of the status {new}")
         return
     ticket = {**wording.ticket_data(post.config, case), "status": new}
-    write(post, told, "status", {"ticket": ticket, "resolution": case.resolution_summary or ""}, f"{new}")
+    write(post, told, "status", {"ticket": ticket, "resolution": SIGNED_ADDRESS.sub("@", case.resolution_summary or "")}, f"{new}")
 
 
 def remind(post: Post, told: Told) -> None:

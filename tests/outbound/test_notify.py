@@ -462,6 +462,16 @@ def test_only_what_concerns_the_customer_is_told(desk, old, new, told):
     assert len(desk.outbox("status")) == told
 
 
+def test_a_resolution_leads_no_customer_to_an_agents_own_address(desk):
+    opened = desk.receive(mail())
+    words = f"Solved; see support+{'a2' * 22}@example.com."
+    with desk.store.write() as connection:
+        connection.execute(update(tables.Ticket).values(resolution_summary=words))
+    change(desk, opened, "resolved")
+    text = desk.mail(desk.outbox("status")[0]).get_body(("plain",)).get_content()
+    assert "Solved; see support@example.com." in text
+
+
 def test_whoever_was_never_written_to_is_told_of_no_status(desk):
     """Else closing spam would write to everybody whom it forged."""
     opened = desk.receive(mail(automatic=Automatic(unanswerable="Precedence: bulk")))
