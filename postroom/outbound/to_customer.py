@@ -66,7 +66,8 @@ def tell_of_status(post: Post, told: Told) -> None:
         told.note("answer", "status", "nothing", f"nobody is told of the status {new}")
         return
     ticket = {**wording.ticket_data(post.config, case), "status": new}
-    write(post, told, "status", {"ticket": ticket, "resolution": SIGNED_ADDRESS.sub("@", case.resolution_summary or "")}, f"{new}")
+    resolution = SIGNED_ADDRESS.sub("@", case.resolution_summary or "")
+    write(post, told, "status", {"ticket": ticket, "resolution": resolution}, f"{new}")
 
 
 def remind(post: Post, told: Told) -> None:
