@@ -43,6 +43,9 @@ def command(
     nothing. Hidden files and folders of a directory are left out.
     """
     settings = config.load(config_path)
+    from postroom.daemon.forking import fork_early
+
+    fork_early()
     from postroom.daemon.ingest import Options, ingest
     from postroom.daemon.mailfiles import count_octets, find_mails
 

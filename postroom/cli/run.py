@@ -24,6 +24,9 @@ def command(config_path: str | None, only: str | None) -> None:
     except UserError as error:
         raise click.UsageError(str(error)) from None
     settings = config.load(config_path)
+    from postroom.daemon.forking import fork_early
+
+    fork_early()
     from postroom.daemon.run import leave_in_time, serve
 
     asyncio.run(serve(settings, leave_in_time, roles))
