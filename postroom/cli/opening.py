@@ -53,9 +53,8 @@ def open_house(settings: config.Config, create: bool = False) -> Iterator[House]
 
 def log_errors_only(settings: config.Config) -> None:
     """Let what the rooms say in their log be heard where it is an error, on standard error: the output is for data."""
-    import structlog
-
     from postroom.daemon import log
+    from postroom.logger import structlog
 
     if not structlog.is_configured():  # by a command that says more
         log.configure(config.Log(level="error", format=settings.log.format))

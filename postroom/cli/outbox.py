@@ -126,14 +126,13 @@ def send(config_path: str | None, as_json: bool) -> None:
 async def _send(settings: config.Config, house: House) -> dict[str, int]:
     from random import SystemRandom
 
-    import structlog
-
     from postroom.daemon import log
     from postroom.daemon.begin import read_secrets
     from postroom.daemon.credentials import of_smarthosts
     from postroom.daemon.failpoint import failpoint
     from postroom.daemon.house import now
     from postroom.daemon.presence import Presence
+    from postroom.logger import structlog
     from postroom.outbound.courier import Courier
     from postroom.store import outbox
 

@@ -41,7 +41,7 @@ def command() -> None:
 def list_(config_path: str | None, as_json: bool) -> None:
     """List the kinds of mail, and which of their templates are your own."""
     from postroom.outbound.samples import SAMPLES
-    from postroom.outbound.templates import OURS, PARTS
+    from postroom.outbound.template_files import OURS, PARTS
 
     settings = config.load(config_path)
     templates = _templates(settings)
@@ -71,7 +71,7 @@ def list_(config_path: str | None, as_json: bool) -> None:
 def show(config_path: str | None, purpose: str, language: str | None, as_json: bool) -> None:
     """Show the source of a mail's templates, and what they are told."""
     from postroom.outbound.samples import SAMPLES
-    from postroom.outbound.templates import PARTS
+    from postroom.outbound.template_files import PARTS
 
     templates = _templates(config.load(config_path))
     chosen = _known(purpose), _language(templates, language)

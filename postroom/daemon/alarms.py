@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Connection
 
 from postroom.config import Config
 from postroom.daemon.oauth_standing import standings
 from postroom.errors import TemporaryFailure
+from postroom.logger import structlog
 from postroom.outbound.notify import Notifier
 from postroom.outbound.policy import BREAKER
 from postroom.store import alarms, counters, inbound, overview

@@ -8,14 +8,13 @@ import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import structlog
-
 from postroom.config import Config, read_client_secret, read_secret
 from postroom.daemon import systemd
 from postroom.daemon.house import House, open_house
 from postroom.daemon.keeping import passed
 from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
+from postroom.logger import structlog
 from postroom.store import inbound, migrate
 from postroom.store.engine import DAEMON, DAEMON_NAME, Store, StoreHeld
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
-import structlog
-
 from postroom.config import Config
 from postroom.daemon.resolver import Remembering
 from postroom.daemon.workers import Broken, Workers
@@ -20,6 +18,7 @@ from postroom.desk.authentication import Authentication, authenticated
 from postroom.desk.check_dkim import Signature, find_signatures, verify
 from postroom.desk.check_sender import Claim, check_sender, unknown
 from postroom.desk.lookup import Asking, Dns
+from postroom.logger import structlog
 from postroom.parsers.parsed import ParsedEmail
 from postroom.store.inbound import Claimed
 

@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from postroom.errors import UserError
+from postroom.logger import structlog
 
 REQUEST_SECONDS = 5.0  # to say what is wanted, and to take the answer
 REQUEST_OCTETS = 8 << 10

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-import structlog
-
 from postroom.config import Config
 from postroom.daemon.credentials import Secret
 from postroom.daemon.imap_reconcile import Reconciler, imap_of
@@ -21,6 +19,7 @@ from postroom.daemon.imap_session import Refused, Session
 from postroom.daemon.imap_wire import Plug
 from postroom.daemon.intake import Intake
 from postroom.errors import PostroomError, TemporaryFailure, UserError, described
+from postroom.logger import structlog
 from postroom.store import imap as rows
 from postroom.store import nodes
 from postroom.store.engine import Store

@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
 from sqlalchemy import Connection
 
 from postroom.config import Config, Imap
@@ -27,6 +26,7 @@ from postroom.daemon.imap_wire import TooLarge
 from postroom.daemon.intake import Intake
 from postroom.desk.mailboxes import Mailboxes
 from postroom.errors import TemporaryFailure
+from postroom.logger import structlog
 from postroom.store import imap as rows
 from postroom.store.engine import Store
 from postroom.store.imap import Folder

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import structlog
-
 from postroom.config import Imap
 from postroom.daemon.failpoint import failpoint
 from postroom.daemon.imap_session import Refused, Session
+from postroom.logger import structlog
 from postroom.store import imap as rows
 from postroom.store.engine import Store
 from postroom.store.imap import Folder

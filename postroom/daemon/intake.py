@@ -16,12 +16,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import structlog
 from sqlalchemy import Connection
 
 from postroom.daemon.failpoint import failpoint
 from postroom.daemon.metrics import Metrics
 from postroom.errors import TemporaryFailure
+from postroom.logger import structlog
 from postroom.store import inbound
 from postroom.store.engine import Store
 from postroom.store.inbound import Accepted, NewInbound

@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-import structlog
-
 from postroom.errors import PostroomError
+from postroom.logger import structlog
 from postroom.store import news
 from postroom.store.engine import Store
 

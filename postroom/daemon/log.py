@@ -17,13 +17,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, TextIO
-
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from typing import TYPE_CHECKING, Any, TextIO
 
 from postroom import config
 from postroom.errors import described
+from postroom.logger import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 MAX_VALUE = 300  # characters of one value; a mail's text has no place in a log
 MAX_FRAMES = 12  # the innermost of a traceback

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-import structlog
-
 from postroom.config import Config, Imap, Oauth, SmartHost, read_client_secret
 from postroom.config_secrets import without
 from postroom.daemon import log as logging
 from postroom.daemon.oauth_file import Login, LoginFile
 from postroom.daemon.oauth_http import OK, Answer, NoAnswer, post
 from postroom.errors import TemporaryFailure
+from postroom.logger import structlog
 
 FOLDER = "oauth"  # beside the signing keys
 MARGIN_SECONDS = 300.0  # before its end an access token is no longer handed out ...

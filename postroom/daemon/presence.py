@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-import structlog
-
 from postroom.errors import PostroomError
+from postroom.logger import structlog
 from postroom.store import nodes
 from postroom.store.engine import Store
 

@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 
@@ -30,6 +29,7 @@ from postroom.daemon.receive import Reception, Settled, receive
 from postroom.daemon.workers import Broken, Workers
 from postroom.desk.authentication import Authentication
 from postroom.errors import PermanentFailure, TemporaryFailure, described
+from postroom.logger import structlog
 from postroom.parsers.parsed import ParsedEmail
 from postroom.store import inbound
 from postroom.store.engine import Store

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy import text
 
 from postroom.daemon import systemd
 from postroom.errors import PostroomError
+from postroom.logger import structlog
 from postroom.store.engine import Store
 
 # How long each may be without progress, in seconds; each is well above what its slowest honest step takes.

@@ -18,8 +18,6 @@ from contextlib import ExitStack, suppress
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
-import structlog
-
 from postroom.config import Config, split_listen
 from postroom.daemon import log as logging
 from postroom.daemon import pulse, systemd
@@ -46,6 +44,7 @@ from postroom.daemon.smtp import SmtpServer
 from postroom.daemon.watchers import Watchers
 from postroom.daemon.workers import Workers
 from postroom.errors import PostroomError
+from postroom.logger import structlog
 from postroom.outbound.courier import Courier
 from postroom.store import news
 

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -25,6 +24,7 @@ from postroom.desk import erasure
 from postroom.desk.due import sweep
 from postroom.desk.happened import Happened
 from postroom.errors import TemporaryFailure
+from postroom.logger import structlog
 from postroom.outbound.notify import Notifier
 from postroom.store import recurring
 from postroom.store.engine import Store

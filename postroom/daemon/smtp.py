@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import structlog
 from aiosmtpd.smtp import Envelope
 
 from postroom.config import ACTIVATED, Config, split_listen
@@ -24,6 +23,7 @@ from postroom.daemon.smtp_wire import Mail, count_received
 from postroom.daemon.tls import server_context
 from postroom.desk.mailboxes import Mailboxes, Served
 from postroom.errors import TemporaryFailure, UserError
+from postroom.logger import structlog
 from postroom.store.engine import Store
 from postroom.store.inbound import NewInbound
 

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 
-import structlog
 from aiosmtpd.smtp import Envelope, Session
 
 from postroom.config import Smtp
 from postroom.daemon.smtp_gate import Gate, Share
 from postroom.daemon.smtp_wire import Content, Wire
+from postroom.logger import structlog
 
 HANDSHAKE_SECONDS = 30.0
 ENHANCED_CODE = re.compile(r"\d{3} [245]\.\d{1,3}\.\d{1,3}(?= |\Z)")  # RFC 2034 §4

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-import structlog
 from aiosmtpd.smtp import Envelope
 
 from postroom.daemon.failpoint import failpoint
 from postroom.daemon.smtp_connection import SmtpConnection, code_of
 from postroom.daemon.smtp_syntax import Refused, Sender, read_recipient, read_sender
 from postroom.daemon.smtp_wire import Content, LineTooLong, Mail
+from postroom.logger import structlog
 
 BEFORE_TLS = {"NOOP", "EHLO", "LHLO", "STARTTLS", "QUIT"}  # RFC 3207 §4
 NOT_SMTP = {"CONNECT", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # a browser's, whom some page has speak to us

@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from babel import Locale, UnknownLocaleError
-from babel.messages.catalog import Catalog
-from babel.messages.pofile import PoFileError, read_po
+if TYPE_CHECKING:  # who writes no mail has no use for Babel, and its start none for its price
+    from babel import Locale
+    from babel.messages.catalog import Catalog
 
 SOURCE = "en"  # the language that the templates are written in
 LOCALE = Path(__file__).parent / "locale"
@@ -51,13 +52,19 @@ class Catalogue:
 
 def available(folder: Path | None = None) -> tuple[str, ...]:
     """The languages that there are: English, and those with a catalogue of ours or in the operator's `folder`."""
-    roots = [LOCALE] if folder is None else [LOCALE, folder / "locale"]
-    found = {path.parent.parent.name for root in roots for path in root.glob(f"*/{PO.as_posix()}")}
-    return (SOURCE, *sorted(language for language in found - {SOURCE} if is_language(language)))
+    ours = _named_in(LOCALE)
+    theirs = _named_in(folder / "locale") - ours - {SOURCE} if folder else set()
+    return (SOURCE, *sorted(ours | {language for language in theirs if is_language(language)}))
+
+
+def _named_in(root: Path) -> set[str]:
+    return {path.parent.parent.name for path in root.glob(f"*/{PO.as_posix()}")}
 
 
 def is_language(tag: str) -> bool:
     """Whether it is a language that we could write: `de`, `pt_BR`."""
+    from babel import Locale, UnknownLocaleError  # noqa: PLC0415
+
     if not TAG.fullmatch(tag):
         return False
     try:
@@ -69,6 +76,8 @@ def is_language(tag: str) -> bool:
 
 def load(language: str, folder: Path | None = None) -> Catalogue:
     """The catalogue of a language, the operator's words before ours; CatalogueError where one of them is broken."""
+    from babel import Locale  # noqa: PLC0415
+
     sentences: dict[str, tuple[str, ...]] = {}
     plural = ENGLISH_PLURAL
     for root in (LOCALE, *([folder / "locale"] if folder else [])):
@@ -86,6 +95,8 @@ def load(language: str, folder: Path | None = None) -> Catalogue:
 
 def read(path: Path) -> Catalog:
     """A catalogue's file, as Babel reads it; CatalogueError where it is none."""
+    from babel.messages.pofile import PoFileError, read_po  # noqa: PLC0415
+
     try:
         with path.open("rb") as file:
             return read_po(file, abort_invalid=True)

@@ -14,7 +14,7 @@ from jinja2.ext import babel_extract
 
 from postroom.outbound import catalogue, links, report_pages
 from postroom.outbound.phrases import WORDS
-from postroom.outbound.templates import OURS
+from postroom.outbound.template_files import OURS
 
 KEYWORDS = ("gettext", "ngettext")
 WIDTH = 120  # characters of a line

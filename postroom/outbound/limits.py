@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-import structlog
 from sqlalchemy import Connection
 
 from postroom.config import Answers
+from postroom.logger import structlog
 from postroom.outbound import policy
 from postroom.outbound.policy import BREAKER, Refusal
 from postroom.store import counters

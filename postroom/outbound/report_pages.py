@@ -8,9 +8,6 @@ import textwrap
 from datetime import date
 from html import escape
 
-from babel.dates import format_skeleton
-from babel.numbers import format_decimal
-
 from postroom.config import Config
 from postroom.desk.performance import NOBODY, Figures, Month
 from postroom.outbound.catalogue import Catalogue
@@ -51,6 +48,8 @@ class Pages:
     @property
     def title(self) -> str:
         """The report's name, which is the mail's subject."""
+        from babel.dates import format_skeleton  # noqa: PLC0415 - once a month
+
         first = date.fromisoformat(f"{self._month.name}-01")
         return self._say(TITLE).replace("%(month)s", format_skeleton("yMMMM", first, locale=self._words.locale))
 
@@ -111,6 +110,8 @@ class Pages:
         return self._words.word(sentence)
 
     def _shown(self, value: float | None) -> str:
+        from babel.numbers import format_decimal  # noqa: PLC0415
+
         return "–" if value is None else str(format_decimal(value, "0.##", locale=self._words.locale))
 
     def _agent(self, name: str) -> str:

@@ -14,27 +14,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError
-
-from postroom.outbound import catalogue, phrases
+from postroom.outbound import catalogue
 from postroom.outbound.catalogue import SOURCE, Catalogue, CatalogueError
-from postroom.outbound.flattening import NotFlat
 from postroom.outbound.samples import SAMPLES, Data
-from postroom.outbound.sandbox import Sandbox, bounded, of_text
-from postroom.outbound.styling import Styling
-from postroom.outbound.translating import PLURAL_FORM, Translating
+from postroom.outbound.template_files import OURS, PARTS, SHARED, STYLE, name_of
 from postroom.parsers.reply import read_reply
 
-PARTS = ("subject", "text", "html")
-OURS = Path(__file__).parent / "templates"
-STYLE = "style.css"
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from postroom.outbound.tongues import Tongue
+
 ABOVE = "reply above this line"  # what a notice asks for, and what reading the answer looks for
-# What random templates were seen to raise, in Jinja2's compiler and in what it compiles.
-FAULTS = (
-    TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, LookupError, RecursionError,
-    SyntaxError, RuntimeError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ class Templates:
         self._wanted = language
         self.languages = catalogue.available(folder)
         self.language = language if language in self.languages else SOURCE
-        self._tongues: dict[str, _Tongue] = {}
+        self._tongues: dict[str, Tongue] = {}
         self._compiled: dict[tuple[str, str], tuple[Template, ...]] = {}
 
     def choose(self, *wanted: str | None) -> str:
@@ -80,6 +73,9 @@ class Templates:
 
     def render(self, purpose: str, data: Data, language: str | None = None) -> Rendered:
         """The words of a mail of that purpose, in a language that we have, else in the configured one."""
+        from postroom.outbound.sandbox import bounded  # noqa: PLC0415
+        from postroom.outbound.tongues import FAULTS  # noqa: PLC0415
+
         chosen = language if language in self.languages else self.language
         key = (chosen, purpose)
         compiled = self._compiled.get(key)
@@ -164,89 +160,10 @@ class Templates:
         """By a template of that name, or because one that all share is, or the styles."""
         return any(path.is_file() for one in (name, *SHARED, STYLE) for path in self._overrides(language, one))
 
-    def _tongue(self, language: str) -> _Tongue:
+    def _tongue(self, language: str) -> Tongue:
+        from postroom.outbound.tongues import Tongue  # noqa: PLC0415 - who writes no mail pays for no Jinja2
+
         tongue = self._tongues.get(language)
         if tongue is None:
-            tongue = self._tongues[language] = _Tongue(language, self._folder)
+            tongue = self._tongues[language] = Tongue(language, self._folder)
         return tongue
-
-
-class _Tongue:
-    """The templates in one language: ours, and those with the operator's in their place."""
-
-    def __init__(self, language: str, folder: Path | None) -> None:
-        try:
-            words = catalogue.load(language, folder)
-        except CatalogueError:  # it is reported
-            words = catalogue.load(language)
-        theirs = [folder / language, folder] if folder else []
-        css = next((text for path in theirs if (text := _read(path / STYLE)) is not None), _read(OURS / STYLE))
-        self.words = words
-        self._ours = _environments([], words, _read(OURS / STYLE) or "")
-        self._theirs = _environments(theirs, words, css or "")
-
-    def ours(self, purpose: str) -> tuple[Template, ...]:
-        return tuple(self._ours.get(name_of(purpose, part)) for part in PARTS)
-
-    def theirs(self, name: str) -> Template:
-        return self._theirs.get(name)
-
-    def fault(self, name: str, purpose: str) -> str | None:
-        """Why an override cannot be used: it is rendered once, from its example."""
-        try:
-            bounded(self.theirs(name), SAMPLES[purpose])
-        except TemplateError as error:
-            line = getattr(error, "lineno", None)
-            return f"line {line}: {error.message}" if line else error.message or type(error).__name__
-        except (*FAULTS, OSError) as error:
-            return str(error) or type(error).__name__
-        return None
-
-
-SHARED = tuple(sorted(path.name for path in OURS.glob("*.j2")))  # what templates include or extend
-
-
-def name_of(purpose: str, part: str) -> str:
-    """The path of a template within its folder."""
-    return f"{purpose}/{part}.j2"
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """The environments for text and for HTML."""
-
-    text: Sandbox
-    html: Sandbox
-
-    def get(self, name: str) -> Template:
-        environment = self.html if "html" in name.rpartition("/")[2] else self.text
-        try:
-            return environment.get_template(name)
-        except NotFlat:
-            whole = environment.overlay()
-            whole.is_flat = False
-            return whole.get_template(name)
-
-
-def _environments(folders: list[Path], words: Catalogue, css: str) -> _Pair:
-    loader = FileSystemLoader([*folders, OURS])
-    pair = []
-    for is_html in (False, True):
-        environment = Sandbox(
-            loader=loader, undefined=StrictUndefined, autoescape=is_html, trim_blocks=True, lstrip_blocks=True,
-            keep_trailing_newline=False, auto_reload=False, extensions=[Translating, Styling],
-        )  # fmt: skip
-        environment.policies["ext.i18n.trimmed"] = True
-        environment.extend(catalogue=words, css=css if is_html else "")
-        environment.filters |= {name: of_text(one) for name, one in phrases.filters(words).items()}
-        environment.filters[PLURAL_FORM] = words.plural_form
-        environment.globals = {"language": words.language.replace("_", "-")}
-        pair.append(environment)
-    return _Pair(*pair)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8")
-    except OSError:
-        return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 
+from postroom.logger import structlog
 from postroom.outbound.told import Post
 from postroom.parsers.parsed import Address
 from postroom.store import addressing, counters, outbox

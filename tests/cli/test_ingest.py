@@ -24,6 +24,12 @@ SUMMARY = {
 }  # fmt: skip
 
 
+UNNEEDED = {
+    "jinja2", "babel", "css_inline", "rich", "pygments", "alembic", "apscheduler", "cryptography", "imapclient", "aiosmtpd", "mailparser",
+    "dns", "dkim", "spf", "prometheus_client", "psycopg",
+}  # fmt: skip
+
+
 def mbox(*mails: bytes) -> bytes:
     return b"".join(b"From MAILER-DAEMON Mon Nov 23 09:00:00 2026\n" + mail + b"\n" for mail in mails)
 
@@ -70,6 +76,20 @@ def test_the_same_mail_by_another_way_is_a_duplicate_too(desk):
     assert summary == SUMMARY | {"duplicate": 1}
     newest = desk("inbound", "list", "--json").objects[0]
     assert (newest["state"], newest["duplicateOf"]) == ("duplicate", 1)
+
+
+def test_an_archive_imports_nothing_that_only_mail_going_out_needs(empty_desk):
+    """Each of them is a tenth of the start of a command that writes no mail."""
+    path = empty_desk.write("old.mbox", mbox(QUESTION, FOLLOW_UP))
+    program = (
+        "import sys; from postroom.cli.main import main\n"
+        f"try: main(['ingest', '--archive', {str(path)!r}])\n"
+        f"finally: print(sorted({UNNEEDED!r} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=empty_desk.folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.stdout.splitlines() == ["2 accepted, 0 duplicate, 1 ticket opened, 1 message added, 0 quarantined", "[]"]
 
 
 def test_an_archive_joins_whoever_wrote_and_writes_no_mail(empty_desk):

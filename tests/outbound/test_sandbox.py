@@ -12,7 +12,7 @@ from jinja2.exceptions import SecurityError
 
 from postroom.outbound.flattening import NotFlat
 from postroom.outbound.sandbox import MAX_RENDERED, Sandbox, bounded
-from postroom.outbound.templates import FAULTS
+from postroom.outbound.tongues import FAULTS
 
 DATA = {
     "name": "Ann <ann@example.org>", "number": 7, "people": ["ann", "bob"], "none": None,

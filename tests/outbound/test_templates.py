@@ -12,8 +12,9 @@ import pytest
 from jinja2 import TemplateError
 
 from postroom.outbound.samples import SAMPLES
-from postroom.outbound.templates import OURS as OUR_FOLDER
-from postroom.outbound.templates import PARTS, SHARED, Templates, name_of
+from postroom.outbound.template_files import OURS as OUR_FOLDER
+from postroom.outbound.template_files import PARTS, SHARED, name_of
+from postroom.outbound.templates import Templates
 
 GOLDEN = Path(__file__).parent / "golden"
 LANGUAGES = ("en", "de")
