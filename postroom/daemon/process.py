@@ -1,9 +1,10 @@
 """Processing: claim a batch, parse it apart from the daemon, and give each message its whole effect.
 
 A batch is claimed, and the attempt counted, in a transaction of its own before anything is parsed. Its
-effects are one transaction with a savepoint for each message: tickets, messages, index, activity, outbox and
-`processed` on the inbound row, all or nothing. Where a sender waits for his mail to be taken meanwhile (SQLite has one writer),
-it ends behind a message, and the next transaction takes up the rest. While one batch is being written, the next is being parsed.
+effects are one transaction: tickets, messages, index, activity, outbox and `processed` on the inbound row, all or nothing.
+That no message breaks is taken for granted; where one does, all of them are taken back and written anew, each in a savepoint of
+its own, so that it breaks nothing beside itself. Where a sender waits for his mail to be taken meanwhile (SQLite has one writer), the
+transaction ends behind a message, and the next takes up the rest. While one batch is being written, the next is being parsed.
 Daemons on one database claim and parse side by side and write one after the other, so each decides by
 everything that was decided before.
 """
@@ -170,29 +171,66 @@ class Processor:
 
     def _apply_some(self, batch: Batch, counts: Counter[str]) -> tuple[list[Settled], Batch]:
         """What was settled in one transaction, and what is left of the batch. Each message is whole, so it may end behind any."""
-        settled: list[Settled] = []
-        done = 0
         with self._store.write(alone=True) as connection:
             enough = time.monotonic() + YIELD_SECONDS
             reception = self._reception(connection)
             held = inbound.held(connection, self._name, [claimed.id for claimed, *_ in batch])
-            for claimed, parsed, checked in batch:
-                if claimed.id not in held:
-                    log.warning("lease lost", inbound=claimed.id)
-                elif isinstance(parsed, Broken) and claimed.attempts > CLAIMS_MAX:
-                    self._quarantine(connection, claimed, parsed.reason, counts)
-                elif isinstance(parsed, Broken):
-                    self._fail(connection, claimed, parsed.reason, counts)
-                elif (one := self._receive(connection, reception, claimed, parsed, checked, counts)) is not None:
-                    settled.append(one)
-                failpoint("process-between")
-                done += 1
-                if self._store.is_wanted and time.monotonic() > enough:
-                    break
-            self._settle(connection, settled)
+            written = self._write_trusting(connection, reception, batch, held, enough)
+            if written is None:
+                written = self._write_apart(connection, reception, batch, held, enough, counts)
             failpoint("process-written")
         failpoint("process-committed")
+        settled, done = written
         return settled, batch[done:]
+
+    def _write_trusting(
+        self, connection: Connection, reception: Reception, batch: Batch, held: set[int], enough: float
+    ) -> tuple[list[Settled], int] | None:
+        """What was settled, and of how many messages; None, and nothing written or said, where one of them breaks."""
+        settled: list[Settled] = []
+        if len(held) < len(batch) or any(isinstance(parsed, Broken) for _, parsed, _ in batch):
+            return None
+        try:
+            with savepoint(connection):
+                for claimed, parsed, checked in batch:
+                    assert not isinstance(parsed, Broken)
+                    settled.append(receive(connection, reception, claimed, parsed, self._clock(), checked))
+                    failpoint("process-between")
+                    if self._is_enough(enough):
+                        break
+                inbound.settle(connection, [one.row(self._clock()) for one in settled])
+        except Exception as error:  # the edge: it is found out which, one by one
+            if _is_the_databases(error):
+                raise
+            return None
+        return settled, len(settled)
+
+    def _write_apart(
+        self, connection: Connection, reception: Reception, batch: Batch, held: set[int], enough: float,
+        counts: Counter[str],
+    ) -> tuple[list[Settled], int]:  # fmt: skip
+        """What was settled, and what became of how many messages, each in a savepoint of its own."""
+        settled: list[Settled] = []
+        done = 0
+        for claimed, parsed, checked in batch:
+            if claimed.id not in held:
+                log.warning("lease lost", inbound=claimed.id)
+            elif isinstance(parsed, Broken) and claimed.attempts > CLAIMS_MAX:
+                self._quarantine(connection, claimed, parsed.reason, counts)
+            elif isinstance(parsed, Broken):
+                self._fail(connection, claimed, parsed.reason, counts)
+            elif (one := self._receive(connection, reception, claimed, parsed, checked, counts)) is not None:
+                settled.append(one)
+            failpoint("process-between")
+            done += 1
+            if self._is_enough(enough):
+                break
+        self._settle(connection, settled)
+        return settled, done
+
+    def _is_enough(self, enough: float) -> bool:
+        """Whether mail waits on the wire to be taken, and the time for writing before it is over."""
+        return self._store.is_wanted and time.monotonic() > enough
 
     def _settle(self, connection: Connection, settled: list[Settled]) -> None:
         """Mark them processed, all at once; where one cannot be written as it is, it is written without its words."""
@@ -223,11 +261,9 @@ class Processor:
             # a copy of the same mail was faster: now it is there, and this one is its duplicate
             with savepoint(connection):
                 return receive(connection, reception, claimed, parsed, self._clock(), checked)
-        except TemporaryFailure:
-            raise  # the database is in trouble, not this message
         except Exception as error:  # the edge: one message, whatever is wrong with it
-            if isinstance(error, DBAPIError) and (error.connection_invalidated or not _is_about_data(error)):
-                raise  # the database again, or PostgreSQL has ended a session that hung
+            if _is_the_databases(error):
+                raise
             log.exception("broken", inbound=claimed.id)
             why = str(error) if isinstance(error, PermanentFailure) else described(error)
             self._fail(connection, claimed, f"processing failed: {why}", counts)
@@ -247,6 +283,13 @@ class Processor:
         inbound.quarantine(connection, claimed.id, reason, self._clock())
         log.error("quarantined", inbound=claimed.id, attempts=claimed.attempts, why=reason)
         counts["quarantined"] += 1
+
+
+def _is_the_databases(error: Exception) -> bool:
+    """Whether it is in trouble, and not a message; also where PostgreSQL has ended a session that hung."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or not _is_about_data(error)
+    return isinstance(error, TemporaryFailure)
 
 
 def _is_about_data(error: DBAPIError) -> bool:

@@ -12,6 +12,7 @@ from postroom.logger import structlog
 from postroom.outbound import policy
 from postroom.outbound.policy import BREAKER, Refusal
 from postroom.store import counters
+from postroom.store.engine import once_committed
 
 log = structlog.get_logger("outbound")
 
@@ -34,5 +35,6 @@ class Limits:
         if reached is None:
             return None
         if reached.limit.scope == BREAKER and reached.count == reached.limit.most + 1:
-            log.error("breaker opened", answers=reached.limit.most, until=str(hour + counters.HOUR))
+            most, until = reached.limit.most, str(hour + counters.HOUR)
+            once_committed(connection, lambda: log.error("breaker opened", answers=most, until=until))
         return policy.over(reached.limit)

@@ -11,6 +11,7 @@ from postroom.logger import structlog
 from postroom.outbound.told import Post
 from postroom.parsers.parsed import Address
 from postroom.store import addressing, counters, outbox
+from postroom.store.engine import once_committed
 
 log = structlog.get_logger("outbound")
 
@@ -49,5 +50,5 @@ def write(post: Post, connection: Connection, purpose: str, data: dict[str, Any]
         purpose, {"host": host, **data}, Address("", settings.address), settings.language or None
     )
     outbox.enqueue(connection, [mail])
-    log.info("operator told", purpose=purpose)
+    once_committed(connection, lambda: log.info("operator told", purpose=purpose))
     return True

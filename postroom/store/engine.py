@@ -16,7 +16,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -41,6 +41,7 @@ QUICK_CHECK_MAX = 64 << 20  # octets that are looked through at each start, at a
 WAL_AUTOCHECKPOINT = 4000  # pages of 4 KiB
 ALONE = 0x706F7374726F6F6D  # "postroom": the advisory lock of those who write alone, one in a database
 ALONE_IDLE_MAX = "60s"  # a daemon that hangs or is cut off, lock in hand, loses it with its transaction
+_COMMITTED = "postroom_committed"  # in a connection's own dictionary
 
 # Locks for single threads or tickets would not do: which tickets a mail touches (by subject, by merging two, by its
 # sender's limits) turns out on the way, in any order; and whoever opens one waits for the row that numbers them anyway.
@@ -56,7 +57,7 @@ class Store:
         """Raises ConfigError where the URL names no database that we can use."""
         self.url = url
         self.busy_seconds = busy_seconds
-        self._writing = threading.Lock()
+        self._writing_lock = threading.Lock()
         self._nobody_urgent = threading.Event()
         self._nobody_urgent.set()
         self.engine = _open(url, busy_seconds)
@@ -79,6 +80,18 @@ class Store:
         `urgent`: somebody waits on the wire; of the writers of this process it comes next (one thread at a time may say so).
         Raises TemporaryFailure where the database is locked, full or gone.
         """
+        with self._writing(alone, urgent) as connection:
+            try:
+                yield connection
+                happened = connection.info.get(_COMMITTED, [])
+            finally:
+                if not connection.invalidated:
+                    connection.info.pop(_COMMITTED, None)
+        for call in happened:
+            call()
+
+    @contextmanager
+    def _writing(self, alone: bool, urgent: bool) -> Iterator[Connection]:
         if not self.is_sqlite:
             with _classified(), self.engine.begin() as connection:
                 if alone:  # first of all, so that nobody waits for it with a row in hand
@@ -97,7 +110,7 @@ class Store:
                 with connection.begin():
                     yield connection
         finally:
-            self._writing.release()
+            self._writing_lock.release()
 
     @property
     def is_wanted(self) -> bool:
@@ -107,14 +120,14 @@ class Store:
     def _acquire_urgently(self) -> bool:
         self._nobody_urgent.clear()
         try:
-            return self._writing.acquire(timeout=self.busy_seconds)
+            return self._writing_lock.acquire(timeout=self.busy_seconds)
         finally:
             self._nobody_urgent.set()
 
     def _acquire_in_turn(self) -> bool:
         """A lock alone would be had again by whoever has just let go of it, before the one that waits has woken up."""
         self._nobody_urgent.wait(self.busy_seconds)
-        return self._writing.acquire(timeout=self.busy_seconds)
+        return self._writing_lock.acquire(timeout=self.busy_seconds)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -224,6 +237,23 @@ def _holder(written: bytes) -> tuple[str, str]:
     """Process and name of who holds the lock; whoever has only just taken it has not written them yet."""
     process, _, who = written.decode("utf-8", "replace").partition(" ")
     return process or "?", who or "command"
+
+
+def once_committed(connection: Connection, call: Callable[[], object]) -> None:
+    """Call it when what is being written is committed; never, where that is taken back. For the log, which cannot be."""
+    connection.info.setdefault(_COMMITTED, []).append(call)
+
+
+@contextmanager
+def taking_back(connection: Connection) -> Iterator[None]:
+    """What is taken back by an error in it is not called once the rest is committed."""
+    calls = connection.info.setdefault(_COMMITTED, [])
+    kept = len(calls)
+    try:
+        yield
+    except BaseException:
+        del calls[kept:]
+        raise
 
 
 def insert(connection: Connection, table: type[DeclarativeBase]) -> Any:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
-from postroom.store.engine import insert
+from postroom.store.engine import insert, taking_back
 
 Values = Mapping[str, Any]
 Make = Callable[[Connection], Any]
@@ -138,7 +138,8 @@ def savepoint(connection: Connection) -> Iterator[None]:
     """What `Connection.begin_nested()` does, at a tenth of its cost: on any error all that was written in it is undone."""
     _savepoint.run(connection, [{}])
     try:
-        yield
+        with taking_back(connection):
+            yield
     except BaseException:
         if not connection.invalidated:
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT message")

@@ -1,4 +1,4 @@
-"""Batches: claimed, parsed by real workers that may die, and written in one transaction with a savepoint a message."""
+"""Batches: claimed, parsed by real workers that may die, and written in one transaction; each message by itself where one breaks."""
 
 import hashlib
 import random
@@ -8,6 +8,7 @@ import pytest
 from peers import poison
 from peers.house import SUPPORT, mail, open_test_house
 from sqlalchemy import event, text, update
+from structlog.testing import capture_logs
 
 from postroom.config import Processing
 from postroom.daemon import house
@@ -149,6 +150,35 @@ def test_a_message_that_the_store_refuses_leaves_nothing_of_itself_and_the_rest_
     assert [t.description for t in desk.tickets()] == ["fine"]
     with desk.store.read() as connection:
         assert connection.execute(text("select count(*) from thread_ref where kind = 'message'")).scalar_one() == 1 + 3
+
+
+def test_a_batch_in_which_nothing_breaks_needs_one_savepoint(desk, real, clock):
+    savepoints = []
+    event.listen(
+        desk.store.engine, "before_cursor_execute",
+        lambda connection, cursor, statement, *_: savepoints.append(statement) if "SAVEPOINT" in statement else None,
+    )  # fmt: skip
+    accept(desk, *(mail(f"c{n}@customer.example") for n in range(3)))
+    assert processor(desk, real, clock).drain() == {"opened": 3}
+    assert savepoints == ["SAVEPOINT message", "RELEASE SAVEPOINT message"]
+
+
+def test_what_was_written_before_one_broke_is_there_once_and_said_once(desk, real, clock):
+    good, bad, later = accept(desk, mail(text="fine\n"), mail(text="refuse me\n"), mail(text="fine, too\n"))
+
+    def refuse(connection, cursor, statement, parameters, context, executemany):
+        if statement.startswith("INSERT INTO message") and "refuse me" in str(parameters):
+            raise ValueError("the store cannot hold this")
+
+    event.listen(desk.store.engine, "before_cursor_execute", refuse)
+    with capture_logs() as logs:
+        assert processor(desk, real, clock).drain() == {"opened": 2}
+    assert [(ticket.number, ticket.description) for ticket in desk.tickets()] == [(1001, "fine"), (1002, "fine, too")]
+    said = [(line["event"], line["inbound"]) for line in logs if "inbound" in line]
+    assert [(event, id_) for event, id_ in said if id_ != bad] == [("opened", good), ("opened", later)]
+    broke = row(desk, bad)
+    assert (broke.state, broke.attempts) == ("pending", broke.failures)
+    assert [event for event, id_ in said if id_ == bad] == ["broken", "deferred"] * broke.failures
 
 
 def test_trouble_with_the_database_counts_against_no_message(desk, real, clock):

@@ -2,9 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 
-from postroom.store.engine import Store
+import pytest
+
+from postroom.store.engine import Store, once_committed
 from postroom.store.migrate import upgrade
+from postroom.store.prepared import savepoint
 
 LOOK = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(c.execute('SELECT count(*) FROM ticket').fetchone()); c.close()"
 
@@ -23,3 +27,35 @@ def test_a_store_that_is_opened_again_keeps_its_locks_so_nobody_takes_its_log_aw
     finally:
         second.dispose()
         first.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, tmp_path):
+    url = (
+        f"sqlite:///{tmp_path}/postroom.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+    )
+    opened = Store(url)
+    yield opened
+    opened.dispose()
+
+
+def breaking(connection, say):
+    once_committed(connection, say)
+    raise ValueError("breaks")
+
+
+def test_what_is_to_be_said_once_committed_is_said_then_and_never_of_what_was_taken_back(store):
+    said = []
+    with store.write() as connection:
+        once_committed(connection, lambda: said.append("first"))
+        with suppress(ValueError), savepoint(connection):
+            breaking(connection, lambda: said.append("taken back to the savepoint"))
+        with savepoint(connection):
+            once_committed(connection, lambda: said.append("second"))
+        assert said == []
+    assert said == ["first", "second"]
+    with suppress(ValueError), store.write() as connection:
+        breaking(connection, lambda: said.append("rolled back"))
+    with store.write():  # on the same connection of the pool
+        pass
+    assert said == ["first", "second"]
