@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from corpus import SEED, Mail, describe, make_corpus, write_mbox
-from end_to_end import LOOK_SECONDS, Processors, bare_commits, expect_exit, open_store, prepared
+from end_to_end import LOOK_SECONDS, Processors, bare_commits, compiled, expect_exit, open_store, prepared
 from grow import Server
 from outcome import mistakes
 from parse import _read_with_mail_parser, _read_with_stdlib
@@ -130,6 +130,7 @@ def main() -> int:
     options.add_argument("--runs", type=int, default=1, help="the least costly counts")
     options.add_argument("--postgresql", action="store_true", help="instead of SQLite; a private server is started")
     given = options.parse_args()
+    compiled()
     mails = list(make_corpus(given.count, SEED))
     beside = limits(mails)
     with ExitStack() as running:

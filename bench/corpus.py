@@ -19,7 +19,7 @@ import quopri
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -248,8 +248,10 @@ class _Thread:
     last_name: str = ""
 
 
-def make_corpus(count: int, seed: int = SEED, recipient: str = "support@example.com") -> Iterator[Mail]:
-    """Yield `count` messages to `recipient`, each after those that it answers."""
+def make_corpus(
+    count: int, seed: int = SEED, recipient: str = "support@example.com", kinds: Mapping[str, float] = KINDS
+) -> Iterator[Mail]:
+    """Yield `count` messages to `recipient`, each after those that it answers; `kinds`: how large a share of each there is."""
     chance = random.Random(seed)
     people = [_person(chance, number) for number in range(SENDERS)]
     threads: list[_Thread] = []
@@ -263,7 +265,7 @@ def make_corpus(count: int, seed: int = SEED, recipient: str = "support@example.
         else:
             at = len(threads) - 1 - min(int(chance.expovariate(2 / RECENT_THREADS)), len(threads) - 1)
             threads.append(threads.pop(at))
-        yield _write(chance, threads[-1], number, date, recipient)
+        yield _write(chance, threads[-1], number, date, recipient, kinds)
 
 
 def _person(chance: random.Random, number: int) -> Person:
@@ -273,10 +275,12 @@ def _person(chance: random.Random, number: int) -> Person:
     return Person(name, address, chance.choices(LANGUAGES, weights)[0], chance.choice(PROGRAMS))
 
 
-def _write(chance: random.Random, thread: _Thread, number: int, date: datetime, recipient: str) -> Mail:
+def _write(
+    chance: random.Random, thread: _Thread, number: int, date: datetime, recipient: str, kinds: Mapping[str, float]
+) -> Mail:
     who = thread.people[0] if not thread.ids or chance.random() < 0.7 else chance.choice(thread.people)
     message_id = f"{chance.getrandbits(64):016x}.{number}@{who.address.partition('@')[2]}"
-    kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+    kind = chance.choices(list(kinds), list(kinds.values()))[0]
     size = chance.randint(*SIZES[kind])
     headers = _headers(chance, thread, who, message_id, date, recipient)
     budget = min(size, SIZES["plain"][1] if kind != "html" else size) - len(headers) - 400

@@ -11,6 +11,7 @@ Prints a table, then one JSON line. CPU is that of Postroom's processes, not of 
 from __future__ import annotations
 
 import argparse
+import compileall
 import contextlib
 import json
 import os
@@ -35,6 +36,7 @@ from peers.daemon import Daemon
 from peers.postgresql import PostgreSQL
 from peers.processes import Program, wait_until
 
+import postroom
 from postroom.store.engine import Store
 
 CONNECTIONS = (
@@ -73,6 +75,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=SEED)
     options.add_argument("--postgresql", action="store_true", help="instead of SQLite; a private server is started")
     given = options.parse_args()
+    compiled()
     mails = list(make_corpus(given.count, given.seed))
     with ExitStack() as running:
         server = running.enter_context(PostgreSQL(durable=True)) if given.postgresql else None
@@ -93,6 +96,12 @@ def main() -> int:
     }  # fmt: skip
     print(json.dumps(summary))
     return 1 if any(one.mistakes for one in figures) else 0
+
+
+def compiled() -> None:
+    """Have the bytecode beside the sources, as an installation has: else each start, in some environments, compiles it all again."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    compileall.compile_dir(Path(postroom.__file__).parent, quiet=2)
 
 
 def over_smtp(mails: Sequence[Mail], url: str) -> Figures:

@@ -133,6 +133,10 @@ class Dovecot:
             self._program.stop(signal.SIGKILL)
             self._program = None
 
+    def processes(self) -> list[int]:
+        """The ids of its living processes."""
+        return self._program.group() if self._program else []
+
     def log(self) -> str:
         """What it logged so far."""
         path = self.folder / "dovecot.log"
