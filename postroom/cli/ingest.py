@@ -113,6 +113,8 @@ def _progress(count: Any) -> Iterator[Watching]:
         processing = progress.add_task("processing", total=None, visible=False)
 
         class Bars(Watching):
+            looks = True
+
             def took(self, octets: int) -> None:
                 progress.advance(taking, octets)
 

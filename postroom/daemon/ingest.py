@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from postroom.store.inbound import Accepted, NewInbound
 
 GROUP_COUNT = 100  # mails in one commit: a sync of the disk costs as much for one as for a hundred
 GROUP_SIZE = 8 << 20  # octets in one commit
+PATIENT_SECONDS = 60.0  # for a transaction of ours: no sender waits on the wire, and a batch may take long on a busy machine
 LOOK_SECONDS = 0.2  # how often it looks whether the daemon is through
 
 ADDRESSED_SCANNED = 16 << 10  # octets of a header in which the mailbox is looked for
@@ -86,6 +87,8 @@ class Summary:
 class Watching:
     """Who watches how it goes on; this one does not."""
 
+    looks = False  # whether it shows what it is told: counting what is left costs a query
+
     def took(self, octets: int) -> None:
         """Mail of so many octets was stored."""
 
@@ -100,11 +103,12 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
     then what was committed before stays, and the same call goes on from there.
     """
     summary = Summary()
+    house.store.busy_seconds = PATIENT_SECONDS
     destination = Destination(house.config, house.mailboxes, options)
     with ExitStack() as held:
         beside = _begin_beside(house, held)
         for group in _groups(_sound(mails, summary)):
-            with house.store.write() as connection:
+            with house.store.write(urgent=True) as connection:  # else the processor has the lock again before we wake up
                 accepted = inbound.accept(connection, [destination.delivery(raw) for raw in group])
                 left = ingested.waiting(connection, [a.id for a in accepted if not a.is_new])
             summary.take(accepted, left)
@@ -114,7 +118,7 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
         if beside:
             beside.finish()
         if summary.new:
-            _process(house, beside, summary.new, lambda done: watching.processing(done, len(summary.new)))
+            _process(house, beside, summary.new, watching)
             with house.store.read() as connection:
                 summary.outcomes = ingested.outcomes(connection, list(summary.new))
     return summary
@@ -246,7 +250,7 @@ def _begin_beside(house: House, held: ExitStack) -> _Beside | None:
     return beside
 
 
-def _process(house: House, beside: _Beside | None, new: Collection[int], progress: Callable[[int], None]) -> None:
+def _process(house: House, beside: _Beside | None, new: Collection[int], watching: Watching) -> None:
     """Return when none of these rows waits any more: processed here, or by the daemon that holds the store."""
 
     first, last = min(new), max(new)
@@ -254,11 +258,12 @@ def _process(house: House, beside: _Beside | None, new: Collection[int], progres
     def look() -> int:
         with house.store.read() as connection:
             left = ingested.unsettled(connection, first, last)
-        progress(max(len(new) - left, 0))
+        watching.processing(max(len(new) - left, 0), len(new))
         return left
 
     while beside and not beside.is_done(LOOK_SECONDS):
-        look()
+        if watching.looks:
+            look()
     while look():
         with ExitStack() as held:
             here = beside or _begin_beside(house, held)
