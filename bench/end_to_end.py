@@ -43,7 +43,7 @@ CONNECTIONS = (
     8  # of the SMTP client, at the same time; conversations keep to one, so that replies follow what they answer
 )
 SECONDS_MAX = 600.0
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.1  # each look walks through the list of processes, on the same cores
 
 
 @dataclass(slots=True)

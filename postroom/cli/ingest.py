@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ def command(
     from postroom.daemon.ingest import Options, ingest
     from postroom.daemon.mailfiles import count_octets, find_mails
 
+    gc.freeze()  # what was imported is no garbage: to find that out takes 40 ms each time
     sender = sender.strip("<>") if sender is not None else None
     options = Options(mailbox, recipient, sender, quiet, archive)
     mails = find_mails(paths, sys.stdin.buffer, int(settings.smtp.max_size))

@@ -30,7 +30,9 @@ from postroom.store.inbound import Accepted, NewInbound
 
 GROUP_COUNT = 100  # mails in one commit: a sync of the disk costs as much for one as for a hundred
 GROUP_SIZE = 8 << 20  # octets in one commit
-PATIENT_SECONDS = 60.0  # for a transaction of ours: no sender waits on the wire, and a batch may take long on a busy machine
+PATIENT_SECONDS = (
+    60.0  # for a transaction of ours: no sender waits on the wire, and a batch may take long on a busy machine
+)
 LOOK_SECONDS = 0.2  # how often it looks whether the daemon is through
 
 ADDRESSED_SCANNED = 16 << 10  # octets of a header in which the mailbox is looked for
@@ -108,7 +110,9 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
     with ExitStack() as held:
         beside = _begin_beside(house, held)
         for group in _groups(_sound(mails, summary)):
-            with house.store.write(urgent=True) as connection:  # else the processor has the lock again before we wake up
+            with house.store.write(
+                urgent=True
+            ) as connection:  # else the processor has the lock again before we wake up
                 accepted = inbound.accept(connection, [destination.delivery(raw) for raw in group])
                 left = ingested.waiting(connection, [a.id for a in accepted if not a.is_new])
             summary.take(accepted, left)
