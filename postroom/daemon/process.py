@@ -26,7 +26,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from postroom.config import Config
 from postroom.daemon.failpoint import failpoint
 from postroom.daemon.metrics import Metrics
-from postroom.daemon.receive import Reception, Settled, receive
+from postroom.daemon.receive import Reception, Settled, ask_ahead, receive
 from postroom.daemon.workers import Broken, Workers
 from postroom.desk.authentication import Authentication
 from postroom.errors import PermanentFailure, TemporaryFailure, described
@@ -36,6 +36,7 @@ from postroom.store import inbound
 from postroom.store.engine import Store
 from postroom.store.inbound import Claimed
 from postroom.store.prepared import savepoint
+from postroom.store.waiting import gathering
 
 LEASE = timedelta(
     minutes=10
@@ -188,12 +189,13 @@ class Processor:
     ) -> tuple[list[Settled], int] | None:
         """What was settled, and of how many messages; None, and nothing written or said, where one of them breaks."""
         settled: list[Settled] = []
-        if len(held) < len(batch) or any(isinstance(parsed, Broken) for _, parsed, _ in batch):
+        whole = [(claimed, parsed, checked) for claimed, parsed, checked in batch if not isinstance(parsed, Broken)]
+        if len(held) < len(batch) or len(whole) < len(batch):
             return None
         try:
-            with savepoint(connection):
-                for claimed, parsed, checked in batch:
-                    assert not isinstance(parsed, Broken)
+            with savepoint(connection), gathering(connection):
+                ask_ahead(connection, ((claimed, parsed) for claimed, parsed, _ in whole))
+                for claimed, parsed, checked in whole:
                     settled.append(receive(connection, reception, claimed, parsed, self._clock(), checked))
                     failpoint("process-between")
                     if self._is_enough(enough):

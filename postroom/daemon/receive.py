@@ -8,6 +8,7 @@ effect or none of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,7 +25,7 @@ from postroom.errors import PermanentFailure
 from postroom.outbound.notify import Notifier
 from postroom.outbound.returned import Settling, is_own_mail, settle_copy, settle_report
 from postroom.parsers.parsed import Kind, ParsedEmail
-from postroom.store import messages
+from postroom.store import addressing, messages, thread_index
 from postroom.store.inbound import Claimed
 from postroom.store.thread_index import ThreadIndex
 from postroom.threading.find import ask, best_first, find_ticket, read_tokens
@@ -89,6 +90,18 @@ def receive(
     match = receiving.find(question)
     receiving.tell(receiving.place(incoming, match))
     return receiving.settled
+
+
+def ask_ahead(connection: Connection, arrived: Iterable[tuple[Claimed, ParsedEmail]]) -> None:
+    """Ask at once what `receive` will ask of each of these, in the transaction of all of them."""
+    keys: list[str] = []
+    refs: list[str] = []
+    for delivery, email in arrived:
+        keys.append(tickets.content_key(email, tickets.message_id_of(email, delivery.digest)))
+        refs += named(email)
+    messages.ask_ahead(connection, keys)
+    thread_index.ask_ahead(connection, refs)
+    addressing.ask_ahead(connection)
 
 
 class _Receiving:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Text, and_, bindparam, cast, exists, or_, select
 from sqlalchemy.orm import aliased
 
-from postroom.store.prepared import Prepared
+from postroom.store.prepared import Prepared, PreparedIn
 from postroom.store.tables import Agent, Attachment, Correspondent, Delivery, Message, Participant, RawMail, Ticket
 
 REACHED = ("confirmation", "reply", "solution")  # what a requester gets first of us
@@ -32,10 +32,15 @@ _case = Prepared(select(
         # whoever knows a Message-ID can report a failure: that alone keeps no mail from anyone
         or_(and_(*(Delivery.state != state for state in NOT_SENT)), Delivery.reported_by == "own-message-id"),
     ).label("is_reached"),
-).outerjoin_from(Ticket, Correspondent, Correspondent.address == Ticket.requester).where(Ticket.id == bindparam("ticket_id")))  # fmt: skip
-_agents = Prepared(
-    select(Agent.id, Agent.name, Agent.title, Agent.address, Agent.queues).where(Agent.active).order_by(Agent.id)
-)
+).outerjoin_from(Ticket, Correspondent, Correspondent.address == Ticket.requester).where(Ticket.id == bindparam("ticket_id")), by=Delivery.ticket_id)  # fmt: skip
+_agents = PreparedIn(
+    Agent.active.type,
+    lambda states: (
+        select(Agent.id, Agent.name, Agent.title, Agent.address, Agent.queues, Agent.active)
+        .where(Agent.active.in_(states)).order_by(Agent.id)
+    ),
+    by=Agent.active,
+)  # fmt: skip
 _message = Prepared(select(Message.__table__).where(Message.id == bindparam("message_id")))
 _last_of_customer = Prepared(
     select(Message.__table__)
@@ -52,12 +57,14 @@ _last_of_agent: Any = (
 )  # fmt: skip
 _files = Prepared(
     select(Attachment.filename, Attachment.size, Attachment.content_type, Attachment.part, Attachment.inline, Attachment.content_id)
-    .where(Attachment.message_id == bindparam("message_id")).order_by(Attachment.id)
+    .where(Attachment.message_id == bindparam("message_id")).order_by(Attachment.id),
+    by=Attachment.message_id,
 )  # fmt: skip
 _participants = Prepared(
     select(Participant.address, Participant.name)
     .where(Participant.ticket_id == bindparam("ticket_id"), Participant.agreed, Participant.role != "agent")
-    .order_by(Participant.address)
+    .order_by(Participant.address),
+    by=Participant.ticket_id,
 )  # fmt: skip
 
 
@@ -74,7 +81,12 @@ def case(connection: Connection, ticket_id: int) -> Row[Any]:
 
 def agents(connection: Connection) -> Sequence[Row[Any]]:
     """Everyone who answers now: id, name, title, address, queues."""
-    return _agents.all(connection, {})
+    return _agents.all(connection, [True], {})
+
+
+def ask_ahead(connection: Connection) -> None:
+    """Ask now, for all messages of a batch, who answers."""
+    _agents.ask_ahead(connection, [True])
 
 
 def message(connection: Connection, message_id: int) -> Row[Any]:

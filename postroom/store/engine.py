@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchM
 from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
-from postroom.store import news
+from postroom.store import news, waiting
 
 DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to PostgreSQL
 DAEMON = "daemon"  # who holds a store for good
@@ -61,6 +61,7 @@ class Store:
         self._nobody_urgent = threading.Event()
         self._nobody_urgent.set()
         self.engine = _open(url, busy_seconds)
+        event.listen(self.engine, "before_cursor_execute", waiting.before_sqlalchemys)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.node = (
             f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"  # this process, to others on the database

@@ -18,6 +18,7 @@ _by_content_key = PreparedIn(
     lambda keys: select(Message.content_key, Message.id, Message.ticket_id, Message.inbound_id).where(
         Message.content_key.in_(keys)
     ),
+    by=Message.content_key,
 )
 _add = PreparedInsert(Message, lambda connection: insert(connection, Message).returning(Message.id))
 _add_attachments = PreparedInsert(Attachment)
@@ -49,6 +50,11 @@ def by_content_key(connection: Connection, keys: Iterable[str]) -> dict[str, Row
         for row in _by_content_key.all(connection, wanted[start : start + SELECT_CHUNK], {}):
             found[str(row.content_key)] = row
     return found
+
+
+def ask_ahead(connection: Connection, keys: Sequence[str]) -> None:
+    """Look up now, for all messages of a batch, the content keys that each of them will be asked for."""
+    _by_content_key.ask_ahead(connection, list(dict.fromkeys(keys)))
 
 
 def free_content_key(connection: Connection, key: str) -> None:

@@ -15,14 +15,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, Executable, bindparam, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
+from postroom.store.driver import as_sqlalchemys
 from postroom.store.engine import insert, taking_back
+from postroom.store.waiting import Column, waiting_on
 
 Values = Mapping[str, Any]
 Make = Callable[[Connection], Any]
+
+AHEAD_CHUNK = 256  # values in one question that is asked ahead
 
 REGISTRY: list[Prepared] = []  # every one there is: a test has the database explain each
 
@@ -30,9 +33,12 @@ REGISTRY: list[Prepared] = []  # every one there is: a test has the database exp
 class Prepared:
     """One statement, for any number of connections and threads."""
 
-    def __init__(self, statement: Executable | Make) -> None:
-        """A Core statement, or what makes it for a connection where the dialects have their own."""
-        self._statement = statement
+    def __init__(self, statement: Executable | Make, by: Any = None) -> None:
+        """A Core statement, or what makes it for a connection where the dialects have their own.
+
+        `by`: the mapped column by which it asks for rows that may wait (`waiting.py`), for a value of that name.
+        """
+        self._statement, self._by = statement, None if by is None else Column.of(by)
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
         REGISTRY.append(self)
 
@@ -42,6 +48,9 @@ class Prepared:
         `named`: the keys of `values` are the columns that it writes.
         """
         compiled = self._for(connection, tuple(values) if named else ())
+        if (waiting := waiting_on(connection)) is not None:
+            asked = values.values() if self._by is None or self._by.name not in values else (values[self._by.name],)
+            waiting.before(compiled.text, self._by, asked, adds=named)
         cursor = compiled.run(connection, [values])
         try:
             return compiled.rows(cursor)
@@ -60,11 +69,19 @@ class Prepared:
 
     def run(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Execute it for each of these; all have the same keys. What it returns is dropped."""
+        compiled = self._for(connection, tuple(rows[0]))
+        _tell(connection, compiled)
+        compiled.run(connection, rows).close()
+
+    def add(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """`run()` with rows of a table, of which those know who have to."""
         self._for(connection, tuple(rows[0])).run(connection, rows).close()
 
     def count(self, connection: Connection, rows: Sequence[Values]) -> int:
         """`run()` with rows of a table; how many of them it has written."""
-        cursor = self._for(connection, tuple(rows[0])).run(connection, rows)
+        compiled = self._for(connection, tuple(rows[0]))
+        _tell(connection, compiled)
+        cursor = compiled.run(connection, rows)
         try:
             return int(cursor.rowcount)
         finally:
@@ -82,9 +99,15 @@ class Prepared:
 class PreparedIn:
     """A statement with a list of values in it: one for each power of two, the last value filling up the rest."""
 
-    def __init__(self, kind: TypeEngine[Any], make: Callable[[list[BindParameter[Any]]], Executable]) -> None:
-        """`make` is given the parameters that stand for values of that type."""
-        self._kind, self._make = kind, make
+    def __init__(
+        self, kind: TypeEngine[Any], make: Callable[[list[BindParameter[Any]]], Executable], by: Any = None
+    ) -> None:  # fmt: skip
+        """`make` is given the parameters that stand for values of that type.
+
+        `by`: the mapped column that the values are of, where rows may wait, or it is asked ahead; it returns that column too.
+        """
+        self._kind, self._make, self._by = kind, make, by
+        self._column = None if by is None else Column.of(by)
         self._sized: dict[int, Prepared] = {}
         self._of(1)  # so that the test of every statement knows it
 
@@ -92,15 +115,30 @@ class PreparedIn:
         """Every row for these values; none for none. The caller bounds how many there are."""
         if not wanted:
             return []
+        waiting = None if self._column is None or values else waiting_on(connection)
+        if waiting is not None and (known := waiting.answer(self, self._column, wanted)) is not None:
+            return known
         size = 1 << (len(wanted) - 1).bit_length()
         listed = {f"in{n}": wanted[min(n, len(wanted) - 1)] for n in range(size)}
         return self._of(size).all(connection, {**listed, **values})
+
+    def ask_ahead(self, connection: Connection, wanted: Sequence[Any]) -> None:
+        """Ask now what will be asked of each of these; nothing where nothing is gathered. Any number of them."""
+        waiting, column = waiting_on(connection), self._column
+        if waiting is None or column is None:
+            return
+        for start in range(0, len(wanted), AHEAD_CHUNK):
+            chunk = wanted[start : start + AHEAD_CHUNK]
+            found: dict[Any, list[Any]] = {value: [] for value in chunk}
+            for row in self.all(connection, chunk, {}):
+                found[getattr(row, column.name)].append(row)
+            waiting.keep(self, column, found)
 
     def _of(self, size: int) -> Prepared:
         found = self._sized.get(size)
         if found is None:
             parameters = [bindparam(f"in{n}", type_=self._kind) for n in range(size)]
-            found = self._sized[size] = Prepared(self._make(parameters))
+            found = self._sized[size] = Prepared(self._make(parameters), self._by)
         return found
 
 
@@ -109,21 +147,39 @@ class PreparedInsert:
 
     def __init__(self, table: type[DeclarativeBase], make: Make | None = None) -> None:
         """`make`: the INSERT, where it is more than a plain one."""
+        self.table = table.__tablename__
         self._defaults = {c.name: c.default for c in table.__table__.c if c.default is not None}
         self._prepared = Prepared(make or (lambda connection: insert(connection, table)))
 
     def add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert these, which all have the same keys. IntegrityError where one breaks a constraint."""
-        if rows:
-            self._prepared.run(connection, [self._whole(row) for row in rows])
+        """Insert these, which all have the same keys; within `gathering()` they wait. IntegrityError where one breaks a constraint."""
+        if not rows:
+            return
+        whole = [self._whole(row) for row in rows]
+        if (waiting := waiting_on(connection)) is not None:
+            waiting.add(self, whole)
+        else:
+            self.write(connection, whole)
+
+    def write(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Insert them now, whole as they are."""
+        self._prepared.add(connection, rows)
 
     def one(self, connection: Connection, row: dict[str, Any]) -> Any:
         """Insert one, and give back what is returned of it; None where it was there already."""
-        return self._prepared.scalar(connection, self._whole(row), named=True)
+        whole = self._whole(row)
+        if (waiting := waiting_on(connection)) is not None:
+            waiting.outdate(self.table, [whole])
+        return self._prepared.scalar(connection, whole, named=True)
 
     def _whole(self, row: dict[str, Any]) -> dict[str, Any]:
         missing = self._defaults.keys() - row.keys()
         return row if not missing else row | {name: _default(self._defaults[name]) for name in sorted(missing)}
+
+
+def _tell(connection: Connection, compiled: _Compiled) -> None:
+    if (waiting := waiting_on(connection)) is not None:
+        waiting.before(compiled.text)
 
 
 def _default(default: Any) -> Any:
@@ -185,7 +241,7 @@ class _Compiled:
                 listener(connection, cursor, self.text, values if many else values[0], None, many)
         except self._dialect.loaded_dbapi.Error as error:
             cursor.close()
-            raise self._named(connection, error) from error
+            raise as_sqlalchemys(connection, self.text, error) from error
         except BaseException:
             cursor.close()
             raise
@@ -220,14 +276,3 @@ class _Compiled:
             name: process(row.get(name, fixed)) if process is not None else row.get(name, fixed)
             for name, fixed, process in self._binds
         }
-
-    def _named(self, connection: Connection, error: Exception) -> Exception:
-        """The driver's error as SQLAlchemy's, without the values: they are people's words."""
-        base = self._dialect.loaded_dbapi.Error
-        is_gone = self._dialect.is_disconnect(error, connection.connection.driver_connection, None)  # type: ignore[arg-type]
-        named = DBAPIError.instance(
-            self.text, None, error, base, connection_invalidated=is_gone, dialect=self._dialect, hide_parameters=True
-        )
-        if is_gone:
-            connection.invalidate(error)
-        return named

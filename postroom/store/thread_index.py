@@ -26,17 +26,20 @@ _hits = PreparedIn(
         select(ThreadRef.ref, ThreadRef.ticket_id, ThreadRef.kind)
         .where(ThreadRef.ref.in_(refs)).order_by(ThreadRef.ticket_id)
     ),
+    by=ThreadRef.ref,
 )  # fmt: skip
 _taking_part = PreparedIn(
     Participant.ticket_id.type,
     lambda ids: select(Participant.ticket_id).where(
         Participant.ticket_id.in_(ids), Participant.address == bindparam("address")
     ),
+    by=Participant.ticket_id,
 )
 _agreed = Prepared(
     select(Participant.agreed).where(
         Participant.ticket_id == bindparam("ticket_id"), Participant.address == bindparam("address")
-    )
+    ),
+    by=Participant.ticket_id,
 )
 _add_participants = PreparedInsert(Participant, lambda connection: insert_new(connection, Participant))
 _same_subject = Prepared(
@@ -97,6 +100,11 @@ class ThreadIndex:
             rows = _taking_part.all(self._connection, ticket_ids[start : start + SELECT_CHUNK], {"address": address})
             found.update(int(row.ticket_id) for row in rows)
         return found
+
+
+def ask_ahead(connection: Connection, refs: Sequence[str]) -> None:
+    """Look up now, for all messages of a batch, the Message-IDs that each of them will be asked for."""
+    _hits.ask_ahead(connection, list(dict.fromkeys(ref for ref in refs if 0 < len(ref) <= MAX_MESSAGE_ID)))
 
 
 def is_agreed(connection: Connection, ticket_id: int, address: str) -> bool:
