@@ -180,15 +180,9 @@ def add_customer(
     status = workflow.after_customer(ticket.status, desk.config)
     _touch(connection, incoming, ticket, status, {})
     return Happened(
-        What.CUSTOMER_REPLIED,
-        ticket.id,
-        incoming.author.label,
-        message_id,
-        incoming.origin,
-        None,
-        ticket.status,
-        status,
-    )
+        What.CUSTOMER_REPLIED, ticket.id, incoming.author.label, message_id, incoming.origin, None, ticket.status,
+        status, is_stranger=not agreed,
+    )  # fmt: skip
 
 
 def add_said(

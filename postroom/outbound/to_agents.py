@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from postroom.desk.happened import NEWCOMER, Happened, What
+from postroom.desk.happened import Happened, What
 from postroom.desk.routing import SPAM
 from postroom.outbound import wording
 from postroom.outbound.addresses import is_message_id
@@ -44,7 +44,7 @@ def tell_of_customer_reply(post: Post, told: Told) -> None:
     if origin is not None and origin.email.automatic.is_automatic:
         told.note("notify", "automatic", "suppressed", "an automatic answer is told to nobody")
         return
-    _tell_of_mail(post, told, "customer_reply", {"is_stranger": _is_stranger(told)})
+    _tell_of_mail(post, told, "customer_reply", {"is_stranger": told.happened.is_stranger})
 
 
 def _tell_of_mail(post: Post, told: Told, purpose: str, data: dict[str, Any]) -> None:
@@ -85,12 +85,6 @@ def _attach(post: Post, told: Told, message: dict[str, Any], message_id: int | N
             named["attached"] = True
             files.append(File(row.filename, row.content_type, read_part(raw, row.part)))
     return files
-
-
-def _is_stranger(told: Told) -> bool:
-    """Whether its writer had not taken part before: he holds a mail of the ticket, and no agent has agreed to him."""
-    id_ = told.happened.message_id
-    return id_ is not None and NEWCOMER in addressing.message(told.connection, id_).flags
 
 
 def tell_of_assignment(post: Post, told: Told) -> None:

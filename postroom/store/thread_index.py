@@ -51,13 +51,14 @@ _same_subject = Prepared(
 
 
 class ThreadIndex:
-    """The index, as one transaction sees it."""
+    """The index, as one transaction sees it; for one message, which writes nothing while it asks."""
 
     def __init__(self, connection: Connection, expected: Sequence[str] = ()) -> None:
         """`expected`: Message-IDs that it will be asked for; they are looked up all at once."""
         self._connection = connection
         self._expected = dict.fromkeys(expected)
         self._looked_up: dict[str, list[tuple[int, str]]] | None = None
+        self._took_part: dict[tuple[tuple[int, ...], str], set[int]] = {}  # one rule asks after the other
 
     def by_refs(self, refs: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
         """For each known Message-ID the tickets that it points to, oldest first: (ticket id, kind)."""
@@ -95,10 +96,15 @@ class ThreadIndex:
 
     def taking_part(self, ticket_ids: Sequence[int], address: str) -> set[int]:
         """Those of the tickets of which the address (lower case) is a participant."""
-        found: set[int] = set()
-        for start in range(0, len(ticket_ids), SELECT_CHUNK):
-            rows = _taking_part.all(self._connection, ticket_ids[start : start + SELECT_CHUNK], {"address": address})
-            found.update(int(row.ticket_id) for row in rows)
+        asked = tuple(ticket_ids), address
+        found = self._took_part.get(asked)
+        if found is None:
+            found = self._took_part[asked] = set()
+            for start in range(0, len(ticket_ids), SELECT_CHUNK):
+                some = ticket_ids[start : start + SELECT_CHUNK]
+                found.update(
+                    int(row.ticket_id) for row in _taking_part.all(self._connection, some, {"address": address})
+                )
         return found
 
 
