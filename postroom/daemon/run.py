@@ -12,6 +12,7 @@ import asyncio
 import faulthandler
 import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -47,6 +48,7 @@ from postroom.errors import PostroomError
 from postroom.logger import structlog
 from postroom.outbound.courier import Courier
 from postroom.store import news
+from postroom.store.checkpoint import Checkpointer
 
 if TYPE_CHECKING:
     from postroom.daemon.checking import Checker
@@ -57,6 +59,9 @@ COMMIT_SECONDS = 5.0  # for the last commits, when the doors are closed
 STOP_SECONDS = 28.0  # in all; service managers kill at 30 and later
 METRICS_SECONDS = 5.0  # how old a page of metrics may be, however many ask
 LOOP_SECONDS = 1.0  # how often the event loop shows that it turns
+SWITCH_SECONDS = (
+    0.0005  # what the interpreter gives to a thread while others want it; its own 5 ms, several times, are a slow 250
+)
 
 log = structlog.get_logger()
 
@@ -66,6 +71,7 @@ async def serve(config: Config, on_stopping: Callable[[], None] = lambda: None, 
     secrets = read_secrets(config)
     logging.configure(config.log, [secret for secret in secrets.values() if secret])
     logging.catch_the_rest()
+    sys.setswitchinterval(SWITCH_SECONDS)
     with suppress(OSError, ValueError):  # a watchdog that gives up sends SIGABRT: say where each thread was
         faulthandler.enable()
     stop, reload = asyncio.Event(), asyncio.Event()
@@ -113,6 +119,7 @@ class Daemon:
         self._intake = Intake(store, self._processor.wake, self._begin_pulse(INTAKE, "intake", pulse.INTAKE), metrics)
         self._smtp = SmtpServer(config, store, self._intake, systemd.take_sockets(), metrics)
         self._watchers = Watchers(store, self._intake, self._pulses)
+        self._checkpointer = Checkpointer(store) if store.path else None
         self._presence = Presence(store, self._work_is_free)
         self._listener = Listener(store, self._hear)
         self._schedule = self._new_schedule(house)
@@ -124,6 +131,8 @@ class Daemon:
         config = self._house.config
         self._database.start()
         await asyncio.to_thread(self._presence.start)
+        if one := self._checkpointer:
+            self._keep_thread("checkpoint", one.start, lambda: one.is_alive)
         if self._roles & INTAKE:
             self._keep_thread("intake", self._intake.start, lambda: self._intake.is_alive)
         if self._roles & SMTP:
@@ -318,6 +327,8 @@ class Daemon:
         await asyncio.gather(self._smtp.stop(DOORS_SECONDS), watching)
         await asyncio.to_thread(self._intake.stop, COMMIT_SECONDS)
         await working
+        if self._checkpointer:
+            await asyncio.to_thread(self._checkpointer.stop, COMMIT_SECONDS)
         await asyncio.to_thread(self._presence.stop)
         for checker in self._checkers:
             if checker:

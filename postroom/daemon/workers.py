@@ -29,6 +29,7 @@ TASKS_PER_WORKER = 2000  # bundles, after which a worker is replaced: whatever l
 WORKERS_MAX = 4
 PRELOADED = ["postroom.daemon.workers", "postroom.parsers.email"]  # read once; the workers share what that takes
 SECONDS_MIN = 0.05  # what any work is given
+NICENESS = 5  # a third of a core's time where the daemon wants it too: whoever waits on the wire comes first
 GRACE_SECONDS = 0.2  # for taking the mail over, beyond the time that parsing may take
 
 
@@ -178,10 +179,11 @@ def _parse(mail: bytes) -> ParsedEmail:
 
 
 def _limit(memory: int) -> None:
-    """Bound what this worker may allocate beyond what it has now, and leave signals to the daemon."""
+    """Bound what this worker may allocate beyond what it has now, leave signals to the daemon, and the processors first to it."""
     import signal  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
     with open("/proc/self/statm", encoding="ascii") as statm:
         used = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))

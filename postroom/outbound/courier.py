@@ -140,7 +140,7 @@ class Courier:
         limit = 1 if self._ways.are_closed else self._config.outgoing.batch - len(self._in_flight)
         if limit <= 0:
             return []
-        claimed: list[Claimed] = await self._persist(
+        claimed: list[Claimed] = await self._persist(  # synced, and with it all that told the outbox of this mail
             lambda c: outbox.claim(c, self._worker, self._clock(), LEASE, limit, self._rates)
         )
         if claimed:

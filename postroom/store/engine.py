@@ -1,8 +1,8 @@
 """The database: opening it, and the two ways to use it, `read()` and `write()`.
 
 On SQLite every write transaction begins with `BEGIN IMMEDIATE` (the driver's late begin loses updates
-silently), in WAL with `synchronous=FULL` (each commit is synced; NORMAL's are not), and the writers of
-one process queue up on a lock of their own instead of sleeping on SQLite's.
+silently), in WAL with `synchronous=FULL` (each commit is synced) unless its writer says that it need not be, and the
+writers of one process take turns (`turns.py`) instead of sleeping on SQLite's lock.
 
 On PostgreSQL those who ask for it write alone (`write(alone=True)`): whoever decides by what is on the tickets
 sees all that was decided before. Two replies that arrive at once, in two daemons, so make one ticket.
@@ -15,7 +15,6 @@ import fcntl
 import os
 import secrets
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -29,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.store import news, waiting
+from postroom.store.turns import Turns
 
 DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to PostgreSQL
 DAEMON = "daemon"  # who holds a store for good
@@ -38,7 +38,7 @@ DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 UNUSABLE = (*DAMAGED, "SQLITE_READONLY")  # waiting mends none of them
 RESCUE = "; keep the file: postroom rescue gets its mail out"
 QUICK_CHECK_MAX = 64 << 20  # octets that are looked through at each start, at about 0.2 s
-WAL_AUTOCHECKPOINT = 4000  # pages of 4 KiB
+WAL_AUTOCHECKPOINT = 16000  # pages of 4 KiB: far more than a daemon lets the log grow to (checkpoint.py)
 ALONE = 0x706F7374726F6F6D  # "postroom": the advisory lock of those who write alone, one in a database
 ALONE_IDLE_MAX = "60s"  # a daemon that hangs or is cut off, lock in hand, loses it with its transaction
 _COMMITTED = "postroom_committed"  # in a connection's own dictionary
@@ -57,9 +57,7 @@ class Store:
         """Raises ConfigError where the URL names no database that we can use."""
         self.url = url
         self.busy_seconds = busy_seconds
-        self._writing_lock = threading.Lock()
-        self._nobody_urgent = threading.Event()
-        self._nobody_urgent.set()
+        self._turns = Turns()
         self.engine = _open(url, busy_seconds)
         event.listen(self.engine, "before_cursor_execute", waiting.before_sqlalchemys)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
@@ -74,14 +72,16 @@ class Store:
         return Path(database) if self.is_sqlite and database not in (None, "", ":memory:") else None
 
     @contextmanager
-    def write(self, alone: bool = False, urgent: bool = False) -> Iterator[Connection]:
+    def write(self, alone: bool = False, urgent: bool = False, synced: bool = True) -> Iterator[Connection]:
         """A write transaction: committed at the end, rolled back on any error.
 
         `alone`: it begins when every other of that kind has ended, in whatever process; on SQLite each is of that kind.
-        `urgent`: somebody waits on the wire; of the writers of this process it comes next (one thread at a time may say so).
-        Raises TemporaryFailure where the database is locked, full or gone.
+        `urgent`: somebody waits on the wire; of the writers of this process it comes next.
+        `synced` False: on SQLite a power cut may undo it, with all that was written after it; the next one that is synced
+        keeps it too. For whoever has told nobody outside of it yet. Raises TemporaryFailure where the database is locked,
+        full or gone.
         """
-        with self._writing(alone, urgent) as connection:
+        with self._writing(alone, urgent, synced) as connection:
             try:
                 yield connection
                 happened = connection.info.get(_COMMITTED, [])
@@ -92,7 +92,7 @@ class Store:
             call()
 
     @contextmanager
-    def _writing(self, alone: bool, urgent: bool) -> Iterator[Connection]:
+    def _writing(self, alone: bool, urgent: bool, synced: bool) -> Iterator[Connection]:
         if not self.is_sqlite:
             with _classified(), self.engine.begin() as connection:
                 if alone:  # first of all, so that nobody waits for it with a row in hand
@@ -103,32 +103,25 @@ class Store:
                 finally:
                     news.forget(connection)
             return
-        if not (self._acquire_urgently() if urgent else self._acquire_in_turn()):
+        with self.turn(urgent), _classified(), self.engine.connect() as connection:
+            connection.execution_options(postroom_write="FULL" if synced else "NORMAL")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def turn(self, urgent: bool = False) -> Iterator[None]:
+        """While this lasts nobody else in this process writes into an SQLite store. Raises TemporaryFailure where one of them does not end."""
+        if not self._turns.take(self.busy_seconds, urgent):
             raise TemporaryFailure("the database is busy")
         try:
-            with _classified(), self.engine.connect() as connection:
-                connection.execution_options(postroom_write=True)
-                with connection.begin():
-                    yield connection
+            yield
         finally:
-            self._writing_lock.release()
+            self._turns.hand_over()
 
     @property
     def is_wanted(self) -> bool:
         """Whether an urgent writer waits for another of this process to end: whoever can end early should."""
-        return not self._nobody_urgent.is_set()
-
-    def _acquire_urgently(self) -> bool:
-        self._nobody_urgent.clear()
-        try:
-            return self._writing_lock.acquire(timeout=self.busy_seconds)
-        finally:
-            self._nobody_urgent.set()
-
-    def _acquire_in_turn(self) -> bool:
-        """A lock alone would be had again by whoever has just let go of it, before the one that waits has woken up."""
-        self._nobody_urgent.wait(self.busy_seconds)
-        return self._writing_lock.acquire(timeout=self.busy_seconds)
+        return self._turns.is_wanted
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -339,8 +332,11 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("postroom_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    synchronous = connection.get_execution_options().get("postroom_write")
+    if synchronous:  # said each time, so that no connection brings it along from who had it before
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA synchronous={synchronous}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if synchronous else "BEGIN")
 
 
 @contextmanager

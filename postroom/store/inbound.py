@@ -131,8 +131,8 @@ def _ids(connection: Connection, keys: list[tuple[str, str, str]]) -> dict[tuple
     return found
 
 
-def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int) -> list[Claimed]:
-    """Take up to `limit` deliveries, oldest first, and count the attempt; the caller commits before parsing.
+def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int) -> list[int]:
+    """Take up to `limit` deliveries, oldest first, and count the attempt; their ids. The caller commits before he loads them.
 
     Pending ones whose time has come, and those whose worker's lease ran out. One that was attempted before
     comes alone, so that what breaks a worker breaks nothing beside itself.
@@ -159,7 +159,7 @@ def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, 
             claimed_until=leases.until(connection, now, lease), next_attempt_at=None,
         )
     )  # fmt: skip
-    return load_claimed(connection, ids)
+    return ids
 
 
 def _within(octets: int, rows: Sequence[Any]) -> Sequence[Any]:

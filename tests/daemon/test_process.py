@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import event, text, update
 from structlog.testing import capture_logs
 
 from postroom.config import Processing
-from postroom.daemon import house
+from postroom.daemon import house, process
 from postroom.daemon.process import CLAIMS_MAX, LEASE, Processor
 from postroom.daemon.workers import Workers
 from postroom.errors import TemporaryFailure
@@ -265,3 +266,62 @@ def test_a_message_id_as_long_as_a_line_stops_nobody_on_postgresql(tmp_path, pos
         odd = mail(Message_ID="").replace(b"Subject:", f"References: <{long}@x.example>\r\nSubject:".encode(), 1)
         accept(desk, mail(), odd, mail("di@customer.example"))
         assert processor(desk, real, clock).drain() == {"opened": 3}
+
+
+def count_transactions(store, monkeypatch):
+    """How many write transactions of the store have begun, in a list of one number."""
+    begun, write = [0], store.write
+
+    def counted(**how):
+        begun[0] += how.get("alone", False)
+        return write(**how)
+
+    monkeypatch.setattr(store, "write", counted)
+    return begun
+
+
+@pytest.mark.parametrize(("is_wanted", "enough", "transactions"), [(False, 0.0, 1), (True, 0.0, 6), (True, 3600.0, 1)])
+def test_a_batch_ends_behind_a_message_where_a_sender_waits_and_it_has_written_enough(
+    desk, real, clock, monkeypatch, is_wanted, enough, transactions
+):
+    accept(desk, *(mail(f"c{n}@customer.example", subject=f"Question {n}") for n in range(6)))
+    begun = count_transactions(desk.store, monkeypatch)
+    monkeypatch.setattr(process, "YIELD_SECONDS", enough)
+    monkeypatch.setattr(Store, "is_wanted", is_wanted)
+    assert processor(desk, real, clock).drain() == {"opened": 6}
+    assert begun == [transactions]
+
+
+def test_processing_goes_on_however_many_senders_come(desk, real, clock):
+    """Somebody urgent asks for the store again as soon as he has had it."""
+    accept(desk, *(mail(f"c{n}@customer.example", subject=f"Question {n}") for n in range(30)))
+    over = threading.Event()
+
+    def come():
+        while not over.is_set():
+            with desk.store.write(urgent=True) as connection:
+                connection.execute(text("SELECT 1"))
+
+    coming = threading.Thread(target=come)
+    coming.start()
+    try:
+        assert processor(desk, real, clock).drain() == {"opened": 30}
+    finally:
+        over.set()
+        coming.join()
+
+
+def test_what_a_claim_reads_holds_nobody_up(desk, real, clock, monkeypatch):
+    """The raw bytes of a batch, up to 64 MiB, are read when its claim has been committed."""
+    accept(desk, mail())
+    load, was_free = inbound.load_claimed, []
+
+    def loading(connection, ids):
+        was_free.append(desk.store._turns.take(0))
+        if was_free[-1]:
+            desk.store._turns.hand_over()
+        return load(connection, ids)
+
+    monkeypatch.setattr(inbound, "load_claimed", loading)
+    assert processor(desk, real, clock).drain() == {"opened": 1}
+    assert was_free == [True]

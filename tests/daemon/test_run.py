@@ -167,6 +167,23 @@ def test_killed_between_the_commit_and_the_250_it_recognises_the_retry(start_dae
     assert "is_new=no" in daemon.wait_for_log("accepted")
 
 
+def test_what_was_taken_is_brought_home_long_before_the_log_is_long(start_daemon: Start) -> None:
+    """Into the database's own file, which is read here without its write-ahead log."""
+    daemon = start_daemon(CONFIG)
+    deliver(daemon)
+
+    def is_home() -> bool:
+        home = sqlite3.connect(f"file:{daemon.folder}/var/postroom.db?mode=ro&immutable=1", uri=True)
+        try:
+            return home.execute("SELECT state FROM inbound_email").fetchall() == [("processed",)]
+        except sqlite3.DatabaseError:  # it is being written this moment
+            return False
+        finally:
+            home.close()
+
+    wait_until(is_home, "the mail is home")
+
+
 def test_a_second_daemon_on_the_same_file_exits_78_and_names_the_first(start_daemon: Start, tmp_path: Path) -> None:
     first = start_daemon(CONFIG)
     config = CONFIG + f'[store]\nurl = "sqlite:///{first.folder}/var/postroom.db"\n'

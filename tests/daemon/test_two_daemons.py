@@ -126,7 +126,7 @@ def test_two_daemons_claim_different_mail_and_neither_waits(url, tmp_path):
         with desk.store.write() as one, desk.store.write() as two:
             first = inbound.claim(one, "one", house.now(), LEASE, 4)
             second = inbound.claim(two, "two", house.now(), LEASE, 4)
-        assert ([c.id for c in first], [c.id for c in second]) == (ids[:4], ids[4:])
+        assert (first, second) == (ids[:4], ids[4:])
         with desk.store.write() as connection:
             assert inbound.claim(connection, "three", house.now(), LEASE, 4) == []
 
@@ -151,7 +151,7 @@ def test_a_copy_that_was_faster_makes_this_one_a_duplicate_and_no_failure(url, t
     with desk_at(url, tmp_path) as desk, Workers(Processing(workers=1)) as workers:
         first, second = accept(desk, [raw, b"Received: by b\r\n" + raw])
         with desk.store.write() as connection:
-            [claimed] = inbound.claim(connection, "other", house.now(), LEASE, 1)
+            [claimed] = inbound.load_claimed(connection, inbound.claim(connection, "other", house.now(), LEASE, 1))
         slow = processor(desk, workers)
         drained = threading.Thread(target=slow.drain)
         with desk.store.write() as connection:

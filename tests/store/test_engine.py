@@ -1,10 +1,12 @@
 """Opening an SQLite store: what others may do to its files meanwhile."""
 
+import re
 import subprocess
 import sys
 from contextlib import suppress
 
 import pytest
+from peers.processes import need
 
 from postroom.store.engine import Store, once_committed
 from postroom.store.migrate import upgrade
@@ -59,3 +61,32 @@ def test_what_is_to_be_said_once_committed_is_said_then_and_never_of_what_was_ta
     with store.write():  # on the same connection of the pool
         pass
     assert said == ["first", "second"]
+
+
+WRITE = """
+import os, sys
+from postroom.store.engine import Store
+store = Store(sys.argv[1])
+with store.write() as connection:
+    connection.exec_driver_sql("CREATE TABLE kept (n INTEGER)")
+for synced in (False, False, True, False, True):
+    with store.write(synced=synced) as connection:
+        connection.exec_driver_sql("INSERT INTO kept VALUES (1)")
+    os.write(2, b"was to be synced\\n" if synced else b"need not be\\n")
+os._exit(0)
+"""
+CALLS = re.compile(r"(fdatasync)\(.*postroom\.db-wal|write\(2<[^>]*>, \"([a-z ]+)")
+
+
+def test_a_commit_is_synced_unless_its_writer_said_that_it_need_not_be(tmp_path):
+    """In the trace of system calls; the connection is the same each time, and forgets what the one before wanted."""
+    trace = tmp_path / "trace"
+    subprocess.run(
+        [need("strace", "strace"), "-f", "-y", "-o", trace, "-e", "trace=fdatasync,write",
+         sys.executable, "-c", WRITE, f"sqlite:///{tmp_path}/postroom.db"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    calls = [found[1] or found[2] for found in CALLS.finditer(trace.read_text("utf-8", "replace"))]
+    while calls[0] != "need not be":  # what making the table took
+        calls.pop(0)
+    assert calls == ["need not be", "need not be", "fdatasync", "was to be synced", "need not be", "fdatasync", "was to be synced"]  # fmt: skip
