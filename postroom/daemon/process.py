@@ -4,8 +4,8 @@ A batch is claimed, and the attempt counted, in a transaction of its own before 
 effects are one transaction: tickets, messages, index, activity, outbox and `processed` on the inbound row, all or nothing.
 That no message breaks is taken for granted; where one does, all of them are taken back and written anew, each in a savepoint of
 its own, so that it breaks nothing beside itself. Where a sender waits for his mail to be taken meanwhile (SQLite has one writer), the
-transaction ends behind a message, and the next takes up the rest: a message at least between two groups of senders, however many
-come. While one batch is being written, the next is being parsed.
+transaction ends behind a message, and the next takes up the rest: between two groups of senders a message at least, and as many as
+their turn left time for. While one batch is being written, the next is being parsed.
 
 What it writes need not be on disk before anything else is (`synced=False`): nothing of it leaves the house before the courier's claim, which
 is synced, and what a power cut undoes is done again from the raw mail, which stays.
@@ -53,6 +53,9 @@ REASON_MAX = 500  # characters
 DATA_STATES = ("22", "54")  # SQLSTATE classes: data exception, program limit exceeded
 BACKOFF_SECONDS = 5.0  # after trouble with the database
 YIELD_SECONDS = 0.002  # of writing, after which mail that waits on the wire to be taken goes first
+CROWD_YIELD_SECONDS = (
+    0.02  # at most; where so many senders come that taking their mail takes longer, processing has as long
+)
 
 log = structlog.get_logger("process")
 Checked = Authentication | None
@@ -180,7 +183,7 @@ class Processor:
     def _apply_some(self, batch: Batch, counts: Counter[str]) -> tuple[list[Settled], Batch]:
         """What was settled in one transaction, and what is left of the batch. Each message is whole, so it may end behind any."""
         with self._store.write(alone=True, synced=False) as connection:
-            enough = time.monotonic() + YIELD_SECONDS
+            enough = time.monotonic() + max(YIELD_SECONDS, min(self._store.urgent_seconds, CROWD_YIELD_SECONDS))
             reception = self._reception(connection)
             held = inbound.held(connection, self._name, [claimed.id for claimed, *_ in batch])
             written = self._write_trusting(connection, reception, batch, held, enough)

@@ -15,6 +15,7 @@ import fcntl
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -58,6 +59,7 @@ class Store:
         self.url = url
         self.busy_seconds = busy_seconds
         self._turns = Turns()
+        self.urgent_seconds = 0.0  # that urgent writers have taken of late, each, smoothed
         self.engine = _open(url, busy_seconds)
         event.listen(self.engine, "before_cursor_execute", waiting.before_sqlalchemys)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
@@ -113,9 +115,12 @@ class Store:
         """While this lasts nobody else in this process writes into an SQLite store. Raises TemporaryFailure where one of them does not end."""
         if not self._turns.take(self.busy_seconds, urgent):
             raise TemporaryFailure("the database is busy")
+        began = time.monotonic()
         try:
             yield
         finally:
+            if urgent:
+                self.urgent_seconds += (time.monotonic() - began - self.urgent_seconds) / 8
             self._turns.hand_over()
 
     @property

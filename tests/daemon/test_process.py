@@ -280,13 +280,24 @@ def count_transactions(store, monkeypatch):
     return begun
 
 
-@pytest.mark.parametrize(("is_wanted", "enough", "transactions"), [(False, 0.0, 1), (True, 0.0, 6), (True, 3600.0, 1)])
+@pytest.mark.parametrize(
+    ("is_wanted", "enough", "taking", "at_most", "transactions"),
+    [
+        (False, 0.0, 0.0, 0.0, 1),
+        (True, 0.0, 0.0, 3600.0, 6),
+        (True, 3600.0, 0.0, 0.0, 1),
+        (True, 0.0, 3600.0, 3600.0, 1),  # a crowd, whose mail takes its time
+        (True, 0.0, 3600.0, 0.0, 6),  # a disk that stood still
+    ],
+)
 def test_a_batch_ends_behind_a_message_where_a_sender_waits_and_it_has_written_enough(
-    desk, real, clock, monkeypatch, is_wanted, enough, transactions
+    desk, real, clock, monkeypatch, is_wanted, enough, taking, at_most, transactions
 ):
     accept(desk, *(mail(f"c{n}@customer.example", subject=f"Question {n}") for n in range(6)))
     begun = count_transactions(desk.store, monkeypatch)
     monkeypatch.setattr(process, "YIELD_SECONDS", enough)
+    monkeypatch.setattr(process, "CROWD_YIELD_SECONDS", at_most)
+    desk.store.urgent_seconds = taking
     monkeypatch.setattr(Store, "is_wanted", is_wanted)
     assert processor(desk, real, clock).drain() == {"opened": 6}
     assert begun == [transactions]
