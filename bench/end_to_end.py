@@ -1,11 +1,14 @@
-"""How many messages a second: from SMTP's DATA, and from an mbox, to a processed ticket with its confirmation in the outbox.
+"""How many messages a second, and how soon: from SMTP's final dot, and from an mbox, to a processed ticket with its confirmation in the outbox.
 
-The real daemon (or `postroom ingest`) runs beside a client on this machine, on the corpus of corpus.py; the outcome is checked.
-As a measure of the machine itself, the same bytes are committed one by one into a bare SQLite file that syncs each commit.
+The real daemon (or `postroom ingest`) runs beside clients on this machine, on the corpus of corpus.py; the outcome is checked.
+SMTP is measured with few and many clients, which keep their connection or open one for each mail. As a measure of the
+machine itself, the same bytes are committed one by one into a bare SQLite file that syncs each commit.
 
-    python bench/end_to_end.py [--count 1000] [--postgresql]
+    python bench/end_to_end.py [--count 500] [--clients 1,20,100] [--postgresql]
 
-Prints a table, then one JSON line. CPU is that of Postroom's processes, not of the client.
+Prints a table, then one JSON line. CPU is that of Postroom's processes, not of the clients. The wait for a ticket is from the daemon's
+own stamp at the final dot to the end of its transaction's work, as the database has them. Memory is what all processes
+had at most, each for itself: pages that they share count for each.
 """
 
 from __future__ import annotations
@@ -15,14 +18,12 @@ import compileall
 import contextlib
 import json
 import os
-import smtplib
 import sqlite3
 import sys
 import tempfile
 import time
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,13 +36,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from peers.daemon import Daemon
 from peers.postgresql import PostgreSQL
 from peers.processes import Program, wait_until
+from smtp_load import Load, Parcel
+from smtp_load import send as send_all
+from sqlalchemy import select
 
 import postroom
 from postroom.store.engine import Store
+from postroom.store.tables import InboundEmail
 
-CONNECTIONS = (
-    8  # of the SMTP client, at the same time; conversations keep to one, so that replies follow what they answer
-)
 SECONDS_MAX = 600.0
 LOOK_SECONDS = 0.1  # each look walks through the list of processes, on the same cores
 
@@ -56,6 +58,9 @@ class Figures:
     settled_seconds: float  # until the last one was on its ticket
     cpu_seconds: float  # of Postroom's processes
     mistakes: list[str] = field(default_factory=list)
+    dot_ms: tuple[float, float] = (0.0, 0.0)  # from the final dot to its 250: p50, p99
+    ticket_ms: tuple[float, float] = (0.0, 0.0)  # from the final dot to the ticket: p50, p99
+    peak_mib: float = 0.0
 
     @property
     def settled_per_second(self) -> float:
@@ -71,7 +76,8 @@ class Figures:
 def main() -> int:
     """Measure, print, and say by the exit status whether every outcome was right."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("--count", type=int, default=1000)
+    options.add_argument("--count", type=int, default=500)
+    options.add_argument("--clients", default="1,20,100")
     options.add_argument("--seed", type=int, default=SEED)
     options.add_argument("--postgresql", action="store_true", help="instead of SQLite; a private server is started")
     given = options.parse_args()
@@ -80,7 +86,12 @@ def main() -> int:
     with ExitStack() as running:
         server = running.enter_context(PostgreSQL(durable=True)) if given.postgresql else None
         new_url = server.create_database if server else lambda: "sqlite:///postroom.db"
-        figures = [measure(mails, new_url()) for measure in (over_smtp, from_mbox)]
+        figures = [
+            over_smtp(mails, new_url(), int(clients), keep)
+            for clients in given.clients.split(",")
+            for keep in (True, False)
+        ]
+        figures.append(from_mbox(mails, new_url()))
     machine = bare_commits(mails)
     show(figures, machine, given.count)
     summary = {
@@ -90,6 +101,7 @@ def main() -> int:
             asdict(one) | {
                 "acceptedPerSecond": round(one.accepted_per_second, 1), "settledPerSecond": round(one.settled_per_second, 1),
                 "settledToBareCommits": round(one.settled_per_second / machine, 3),
+                "settledToMbox": round(one.settled_per_second / figures[-1].settled_per_second, 3),
             }
             for one in figures
         ],
@@ -104,45 +116,47 @@ def compiled() -> None:
     compileall.compile_dir(Path(postroom.__file__).parent, quiet=2)
 
 
-def over_smtp(mails: Sequence[Mail], url: str) -> Figures:
-    """The daemon takes the mail from several clients at once."""
-    lanes: list[list[tuple[Mail, bytes]]] = [[] for _ in range(CONNECTIONS)]
+def over_smtp(mails: Sequence[Mail], url: str, clients: int, keep: bool) -> Figures:
+    """The daemon takes the mail from so many clients at once; conversations keep to one, so that replies follow what they answer."""
+    lanes: list[list[Parcel]] = [[] for _ in range(clients)]
     for mail in mails:
         content = mail.raw.replace(b"\r\n.", b"\r\n..") + b".\r\n"
-        lanes[zlib.crc32(mail.conversation.encode()) % CONNECTIONS].append((mail, content))
+        lanes[zlib.crc32(mail.conversation.encode()) % clients].append(Parcel(mail.sender, mail.recipient, content))
     with tempfile.TemporaryDirectory(prefix="bench.") as folder, prepared(Path(folder), url) as daemon:
         store = open_store(url, Path(folder))
         before, after = Processors(), Processors()
         before.look(daemon.processes())
         start = time.monotonic()
-        with ThreadPoolExecutor(CONNECTIONS) as clients:
-            for lane in [clients.submit(send, daemon.smtp_port, lane) for lane in lanes]:
-                lane.result()
+        load = send_all(daemon.smtp_port, lanes, keep)
         accepted = time.monotonic() - start
         wait_until(lambda: progress(store).settled >= len(mails), "every mail on its ticket", SECONDS_MAX)
         settled = time.monotonic() - start
         after.look(daemon.processes())
-        wrong = mistakes(store, mails)
+        peak = sum(peak_kib(pid) for pid in daemon.processes()) / 1024
+        tickets = Load(waits=seconds_to_ticket(store))
+        wrong = [*load.refused[:3], *mistakes(store, mails)]
         store.dispose()
-    return Figures("SMTP, 8 clients", len(mails), accepted, settled, after.seconds - before.seconds, wrong)
+    return Figures(
+        f"SMTP, {clients} {'kept' if keep else 'new'}", len(mails), accepted, settled, after.seconds - before.seconds, wrong,
+        _middle_and_worst(load), _middle_and_worst(tickets), round(peak, 1),
+    )  # fmt: skip
 
 
-def send(port: int, lane: Sequence[tuple[Mail, bytes]]) -> None:
-    """Send mails one after the other over one connection."""
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=SECONDS_MAX) as client:
-        client.ehlo()
-        for mail, content in lane:
-            client.mail(mail.sender)
-            client.rcpt(mail.recipient)
-            expect(client.docmd("DATA"), 354)
-            client.send(content)
-            expect(client.getreply(), 250)
+def _middle_and_worst(load: Load) -> tuple[float, float]:
+    return round(load.quantile_ms(0.5), 2), round(load.quantile_ms(0.99), 2)
 
 
-def expect(reply: tuple[int, bytes], code: int) -> None:
-    """Raise where the server did not answer so."""
-    if reply[0] != code:
-        raise RuntimeError(f"the daemon answered {reply}")
+def seconds_to_ticket(store: Store) -> list[float]:
+    """From the moment that each mail was received to the one when it was processed."""
+    with store.read() as connection:
+        rows = connection.execute(select(InboundEmail.received_at, InboundEmail.processed_at)).all()
+    return [(done - came).total_seconds() for came, done in rows if done]
+
+
+def peak_kib(pid: int) -> int:
+    """The most memory that a process had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
 def from_mbox(mails: Sequence[Mail], url: str) -> Figures:
@@ -227,11 +241,16 @@ def bare_commits(mails: Sequence[Mail]) -> float:
 def show(figures: Sequence[Figures], machine: float, count: int) -> None:
     """Print the table."""
     print(f"{count} messages; bare synced commits of the same bytes: {machine:.0f}/s")
-    print(f"{'way':<18}{'accepted/s':>12}{'on tickets/s':>14}{'CPU ms/message':>16}{'of bare commits':>17}  outcome")
+    print(
+        f"{'way':<16}{'taken/s':>9}{'tickets/s':>11}{'of mbox':>9}{'of commits':>12}{'CPU ms':>8}{'250 p50':>9}{'p99 ms':>8}"
+        f"{'ticket p50':>12}{'p99 ms':>8}{'MiB':>6}  outcome"
+    )
     for one in figures:
         print(
-            f"{one.way:<18}{one.accepted_per_second:>12.1f}{one.settled_per_second:>14.1f}"
-            f"{1000 * one.cpu_seconds / one.messages:>16.2f}{one.settled_per_second / machine:>17.1%}"
+            f"{one.way:<16}{one.accepted_per_second:>9.0f}{one.settled_per_second:>11.0f}"
+            f"{one.settled_per_second / figures[-1].settled_per_second:>9.2f}{one.settled_per_second / machine:>12.2f}"
+            f"{1000 * one.cpu_seconds / one.messages:>8.2f}{one.dot_ms[0]:>9.1f}{one.dot_ms[1]:>8.1f}"
+            f"{one.ticket_ms[0]:>12.0f}{one.ticket_ms[1]:>8.0f}{one.peak_mib:>6.0f}"
             f"  {'right' if not one.mistakes else 'WRONG: ' + '; '.join(one.mistakes)}"
         )
 

@@ -12,12 +12,15 @@ from sqlalchemy import func, select
 from postroom.store.engine import Store
 from postroom.store.tables import Delivery, InboundEmail, Message
 
-# A desk with one mailbox, whose limits on automatic answers are out of the way: a day's mail comes within a minute here.
+# A desk with one mailbox, whose limits on clients and on automatic answers are out of the way: a day's mail comes within a minute
+# here, and from one address.
 CONFIG = """
 [store]
 url = "{url}"
 [smtp]
 listen = ["127.0.0.1:{port}"]
+connections = 1000
+connections_per_client = 1000
 [mailbox.support]
 address = "support@example.com"
 queue = "support"
