@@ -16,6 +16,7 @@ from postroom.parsers.lines import BLANKS, fold
 
 WINDOW = 4  # lines that one intro may be wrapped over
 MAX_LENGTH = 500  # characters of an intro, unwrapped
+GROUPWISE_DEPTH = 3  # quote marks that its intro begins with
 _MAX_WORDS = 45
 _LIKELY, _SURE = 1, 2
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 VIEW_LENGTH = 600  # characters; no intro line or header is longer, and patterns must not see what is
 _MAX_DEPTH = 40  # quote marks taken off a line; deeper is a torture test
@@ -46,6 +47,7 @@ _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&
 _LINK = re.compile(
     r"\[([^\[\]]{0,200})\]\((?:mailto:|https?:)[^()\s]{0,400}\)|<mailto:[^<>\s]{0,200}>|\[mailto:([^\[\]\s]{0,200})\]"
 )
+QUOTE_WITHIN = 4  # characters at the beginning of a line, of which one is `>` where it is quoted
 _QUOTE = re.compile(r" {0,3}>")
 
 
@@ -57,20 +59,45 @@ def split_lines(text: str) -> list[str]:
 
 
 def view(line: str) -> str:
-    """A line as patterns see it: at most `VIEW_LENGTH` characters, NFC, ASCII digits and colons, plain blanks."""
-    seen = line[:VIEW_LENGTH]
-    if not seen.isascii():
-        if _COMPOSABLE.search(seen):  # no western letter is
-            seen = unicodedata.normalize("NFC", seen)
-        seen = _UNPLAIN.sub(_make_plain, seen)
-    elif "\t" in seen:
-        seen = seen.replace("\t", " ")
-    if "&" in seen:
-        for entity, character in _ENTITIES:
-            seen = seen.replace(entity, character)
-    if "mailto:" in seen or "](" in seen:
+    """A line as patterns see it: at most `VIEW_LENGTH` characters, NFC, ASCII digits and colons, plain blanks.
+
+    It has none at its end, so that a line of blanks alone is "".
+    """
+    seen = _in_plain_characters(line[:VIEW_LENGTH])
+    if _may_hold_link(seen):
         seen = _LINK.sub(_unlink, seen)
     return seen.rstrip()
+
+
+def view_all(lines: Sequence[str]) -> list[str]:
+    """`view` of each line of a text, at the cost of a few looks at the text as a whole.
+
+    Characters are made plain in all lines at once: nothing of that takes a line break for something else, or makes one.
+    """
+    if max(map(len, lines), default=0) > VIEW_LENGTH:
+        lines = [line[:VIEW_LENGTH] for line in lines]
+    text = _in_plain_characters("\n".join(lines))
+    views = text.split("\n") if lines else []
+    if _may_hold_link(text):  # which a link goes on over, so it is taken out of each line by itself
+        views = [_LINK.sub(_unlink, seen) if _may_hold_link(seen) else seen for seen in views]
+    return [seen.rstrip() for seen in views]
+
+
+def _in_plain_characters(text: str) -> str:
+    if not text.isascii():
+        if _COMPOSABLE.search(text):  # no western letter is
+            text = unicodedata.normalize("NFC", text)
+        text = _UNPLAIN.sub(_make_plain, text)
+    elif "\t" in text:
+        text = text.replace("\t", " ")
+    if "&" in text:
+        for entity, character in _ENTITIES:
+            text = text.replace(entity, character)
+    return text
+
+
+def _may_hold_link(text: str) -> bool:
+    return "mailto:" in text or "](" in text
 
 
 def fold(text: str) -> str:
@@ -90,7 +117,7 @@ def _unlink(match: re.Match[str]) -> str:
 
 def unquote(seen: str) -> tuple[int, str]:
     """The quote depth of a viewed line, and the line without its marks and the blank after them."""
-    if ">" not in seen[:4]:
+    if ">" not in seen[:QUOTE_WITHIN]:
         return 0, seen
     depth = position = 0
     while depth < _MAX_DEPTH and (mark := _QUOTE.match(seen, position)):

@@ -52,7 +52,7 @@ class Parting:
         self.quoted = quoted
         self.known = known
         self.size = len(views)
-        self.blank = [not view or view.isspace() for view in views]
+        self.blank = [not view for view in views]
         self.next_nonblank = _next_nonblank(self.blank)
         self.own_marks = 0
         self._notes = may_hold_notes(views)
@@ -109,11 +109,12 @@ class Parting:
 
     def _end_of_prose(self, position: int) -> int:
         """The first line from there on that needs a closer look: most are the author's, for certain and at one look."""
-        views = self.views
+        views, known, quoted = self.views, self.known, self.quoted
         for number in range(position, self.size):
-            if self.known[number] is not None or self.quoted[number]:
+            if quoted[number] or known[number] is not None:
                 return number
-            if not self.blank[number] and (not is_prose(views[number]) or (self._notes and read_notes(views, number))):
+            seen = views[number]
+            if seen and (not is_prose(seen) or (self._notes and read_notes(views, number))):
                 return number
         return self.size
 
@@ -253,7 +254,7 @@ class Parting:
 
     def _introduced(self, runs: list[_Run], number: int) -> bool:
         above = number - 1
-        if above > 0 and not any(map(str.strip, self.views[runs[above].start : runs[above].end])):
+        if above > 0 and not any(self.views[runs[above].start : runs[above].end]):
             above -= 1  # blank lines
         return above >= 0 and runs[above].part is Part.INTRO
 
@@ -263,7 +264,7 @@ class Parting:
             return False
         run = runs[number + 1]
         views = self.views[run.start : run.end]
-        first = next((line for line in views if line.strip()), None)
+        first = next(filter(None, views), None)
         return first is not None and not _begins_signature(first)
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postroom.parsers.intro_lines import is_groupwise_intro
-from postroom.parsers.lines import split_lines, unquote, view
+from postroom.parsers.intro_lines import GROUPWISE_DEPTH, is_groupwise_intro
+from postroom.parsers.lines import QUOTE_WITHIN, split_lines, unquote, view_all
 from postroom.parsers.parting import Part, Parting
 from postroom.parsers.trimmings import (
     fold_banner,
@@ -42,15 +42,16 @@ def read_reply(text: str) -> Reply:
 def read_lines(lines: Sequence[str], known: Sequence[Part | None]) -> Reply:
     """The same from lines, of which some are already `known` to be a part (by the marks of an HTML body)."""
     judged = min(len(lines), MAX_LINES)
-    views: list[str] = []
-    quoted: list[bool] = []
-    for line, part in zip(lines[:judged], known, strict=False):
-        seen = view(line) if line else line
-        depth, bare = unquote(seen) if ">" in seen else (0, seen)
-        if depth and (is_groupwise_intro(seen) or (views and _ends_address(views[-1], bare))):
-            depth, bare = 0, seen
-        views.append(bare)
-        quoted.append(depth > 0 or part is Part.QUOTE)
+    views = view_all(lines[:judged])
+    quoted = [part is Part.QUOTE for part in known[:judged]]
+    for number, seen in enumerate(views):
+        if ">" not in seen[:QUOTE_WITHIN]:
+            continue
+        depth, bare = unquote(seen)
+        if depth and not (
+            (depth >= GROUPWISE_DEPTH and is_groupwise_intro(seen)) or (number and _ends_address(views[number - 1], bare))
+        ):
+            views[number], quoted[number] = bare, True
     text = Parting(lines, views, quoted, known)
     parts = text.read()
     fold_banner(text, parts)

@@ -62,10 +62,10 @@ _JA_FORMULA_END = re.compile(r"(?:願い(?:いた|致)?します|願い申し上
 def find_signatures(views: Sequence[str], raw: Sequence[str], *, anything_above: bool) -> list[tuple[int, int]]:
     """The spans [start, end) of a stretch of an author's text that are signature, in order; what is between stays.
 
-    `views` are the viewed lines, `raw` the same as written (the blank after `--` counts). `anything_above`: words
-    stand above the stretch, so that all of it may be signature.
+    `views` are the viewed lines, "" where one is blank, `raw` the same as written (the blank after `--` counts).
+    `anything_above`: words stand above the stretch, so that all of it may be signature.
     """
-    first = next((n for n, line in enumerate(views) if line.strip()), None)
+    first = next((n for n, line in enumerate(views) if line), None)
     if first is None:
         return []
     floor = first if anything_above else first + 1
@@ -79,7 +79,7 @@ def find_signatures(views: Sequence[str], raw: Sequence[str], *, anything_above:
     merged: list[tuple[int, int]] = []
     for start, end in sorted(span for span in candidates if span is not None):
         begin = start
-        while begin - 1 > first and (is_rule(views[begin - 1]) or not views[begin - 1].strip()):
+        while begin - 1 > first and (not views[begin - 1] or is_rule(views[begin - 1])):
             begin -= 1
         if merged and begin <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
@@ -150,10 +150,12 @@ def _looks_like_name(text: str) -> bool:
 
 
 def _find_delimiter(views: Sequence[str], raw: Sequence[str], first: int) -> tuple[int, int] | None:
-    below = sum(1 for line in views if line.strip())
+    if all(line[0].isalnum() for line in views if line):
+        return None  # nearly all text: neither a delimiter nor a rule begins so
+    below = sum(1 for line in views if line)
     for number in range(first, len(views)):
         line = views[number]
-        below -= bool(line.strip())
+        below -= bool(line)
         if number + 1 < len(views) and below <= _MAX_AFTER_DASHES and is_rule(line) and _image_below(raw, number):
             return number, len(views)
         if len(line) > 8 or not _DELIMITER.match(line.strip()):
@@ -172,7 +174,7 @@ def _find_formula(views: Sequence[str], floor: int) -> tuple[int, int] | None:
     tail, nonblank = len(views), 0
     while tail > floor and nonblank < _MAX_TAIL:
         tail -= 1
-        nonblank += bool(views[tail].strip())
+        nonblank += bool(views[tail])
     tried = 0
     for number in range(tail, len(views)):
         kind = _formula(views[number]) if views[number] else None
@@ -189,7 +191,7 @@ def _find_formula(views: Sequence[str], floor: int) -> tuple[int, int] | None:
 
 def _end_of_formula(views: Sequence[str], number: int, *, needs_name: bool) -> int | None:
     """Where the signature ends that a formula begins, or None where prose follows it."""
-    following = [n for n in range(number + 1, len(views)) if views[n].strip()]
+    following = [n for n in range(number + 1, len(views)) if views[n]]
     if not following:
         return None if needs_name else len(views)
     below = views[following[0]]
@@ -249,7 +251,7 @@ def _find_name_line(views: Sequence[str], floor: int) -> tuple[int, int] | None:
 
 
 def _last_nonblank(views: Sequence[str], before: int, floor: int) -> int | None:
-    return next((n for n in range(before - 1, floor - 1, -1) if views[n].strip()), None)
+    return next((n for n in range(before - 1, floor - 1, -1) if views[n]), None)
 
 
 def _find_footer(views: Sequence[str], floor: int) -> tuple[int, int] | None:
@@ -257,9 +259,9 @@ def _find_footer(views: Sequence[str], floor: int) -> tuple[int, int] | None:
     start = None
     for number in range(len(views) - 1, floor - 1, -1):
         line = views[number]
-        if not line.strip():
+        if not line:
             continue
-        begins = number == 0 or not views[number - 1].strip() or is_rule(views[number - 1])
+        begins = number == 0 or not views[number - 1] or is_rule(views[number - 1])
         below = views[number + 1 : number + 5]
         if (
             ((is_rule(line) or line.strip() == "__") and any(map(_is_lists, below)))
@@ -288,16 +290,13 @@ def _is_footer_line(line: str) -> bool:
 def _find_device(views: Sequence[str], first: int) -> tuple[int, int] | None:
     if first < len(views) and is_device_line(views[first]):
         # Some programs put it above the text.
-        more_below = any(views[n].strip() for n in range(first + 1, len(views)))
-        return (first, first + 1) if more_below else (first, len(views))
-    # Prose below it makes it a line of the text, so that it is looked for only below the last of that.
-    prose = next(
-        (n for n in range(len(views) - 1, first, -1) if _is_prose(views[n]) and not _is_footer_line(views[n])), first
-    )
-    number = next((n for n in range(prose, len(views)) if is_device_line(views[n])), None)
-    if number is None or any(is_device_line(views[n]) for n in range(first + 1, prose)):
+        return (first, first + 1) if any(views[first + 1 :]) else (first, len(views))
+    number = next((n for n in range(first + 1, len(views)) if views[n] and is_device_line(views[n])), None)
+    if number is None:
         return None
-    return number, len(views)
+    # Prose below it makes it a line of the text.
+    below = views[number + 1 :]
+    return None if any(_is_prose(line) and not _is_footer_line(line) for line in below) else (number, len(views))
 
 
 @cache

@@ -13,13 +13,13 @@ _ARMOUR = ("-----BEGIN PGP SIGNED MESSAGE-----", _SIGNATURE)
 
 def fold_banner(text: Parting, parts: list[Part]) -> None:
     """Folds a gateway's warning above the author's text."""
-    first = next((n for n in range(text.size) if text.views[n].strip()), None)
-    if first is None or parts[first] is not Part.TEXT or not is_banner(text.views[first]):
+    first = text.next_nonblank[0]
+    if first == text.size or parts[first] is not Part.TEXT or not is_banner(text.views[first]):
         return
     end = first
-    while end < text.size and text.views[end].strip() and parts[end] is Part.TEXT:
+    while end < text.size and text.views[end] and parts[end] is Part.TEXT:
         end += 1
-    if any(parts[n] is Part.TEXT and text.views[n].strip() for n in range(end, text.size)):
+    if any(parts[n] is Part.TEXT and text.views[n] for n in range(end, text.size)):
         parts[first:end] = [Part.HISTORY] * (end - first)
 
 
@@ -44,11 +44,12 @@ def fold_pgp_armour(text: Parting, parts: list[Part]) -> None:
 
 def fold_below_device(text: Parting, parts: list[Part]) -> None:
     """Folds what stands without a mark below "Sent from my …": that line is put right above older mail."""
-    first = next((n for n in range(text.size) if parts[n] is Part.TEXT and not text.blank[n]), text.size)
+    blank = text.blank
+    first = next((n for n in range(text.size) if parts[n] is Part.TEXT and not blank[n]), text.size)
     for number in range(first + 1, text.size):
         if parts[number] is not Part.TEXT:
             return
-        alone = text.blank[number - 1] and (number + 1 == text.size or text.blank[number + 1])
+        alone = not blank[number] and blank[number - 1] and (number + 1 == text.size or blank[number + 1])
         if alone and is_device_line(text.views[number]):
             break
     else:
@@ -71,9 +72,9 @@ def fold_rules_above_history(text: Parting, parts: list[Part]) -> None:
         if parts[number - 1] is part or part not in (Part.HISTORY, Part.INTRO):
             continue
         above = number - 1
-        while above > 0 and not text.views[above].strip() and parts[above] is Part.TEXT:
+        while above > 0 and text.blank[above] and parts[above] is Part.TEXT:
             above -= 1
-        if parts[above] is Part.TEXT and is_rule(text.views[above]) and text.views[above].strip():
+        if parts[above] is Part.TEXT and is_rule(text.views[above]):
             parts[above:number] = [Part.HISTORY] * (number - above)
 
 
@@ -90,7 +91,9 @@ def fold_signatures(text: Parting, parts: list[Part]) -> None:
 
 
 def _fold_signature(text: Parting, parts: list[Part], start: int, end: int) -> None:
-    begin = max((n + 1 for n in range(start, end) if text.quoted[n]), default=start)
-    above = any(parts[n] in (Part.TEXT, Part.QUOTE) and text.views[n].strip() for n in range(begin))
+    begin = end
+    while begin > start and not text.quoted[begin - 1]:
+        begin -= 1
+    above = any(not text.blank[n] and parts[n] in (Part.TEXT, Part.QUOTE) for n in range(begin))
     for first, last in find_signatures(text.views[begin:end], text.lines[begin:end], anything_above=above):
         parts[begin + first : begin + last] = [Part.SIGNATURE] * (last - first)
