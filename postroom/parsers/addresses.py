@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from postroom.parsers import headers
 from postroom.parsers.parsed import Address
 
 MAX_ADDRESSES = 1_000
 LOCAL_PART = 128  # characters; RFC 5321 §4.5.3.1.1 says 64, variable envelope return paths say more
+KEPT_OCTETS = 256  # of a header whose mailboxes are kept for the next mail that has it
 DOMAIN = 255  # octets (RFC 5321 §4.5.3.1.2)
 
 _TOKEN = re.compile(
@@ -41,6 +43,15 @@ _ROUTE = re.compile(r"@[^:<>]*+:")
 
 def read_addresses(value: bytes, *, hint: str | None = None) -> list[Address]:
     """The mailboxes of an address header, groups opened, in their order; `value` as it stands in the mail."""
+    return list(_read_again(value, hint)) if len(value) <= KEPT_OCTETS else _read(value, hint)
+
+
+@lru_cache(maxsize=1024)  # the same people write again and again, and all of them to the same few addresses
+def _read_again(value: bytes, hint: str | None) -> tuple[Address, ...]:
+    return tuple(_read(value, hint))
+
+
+def _read(value: bytes, hint: str | None) -> list[Address]:
     value = value.replace(b"\x00", b"\x01")  # decoding would drop it, and make an address of what was none
     if len(value) > headers.STRUCTURED_OCTETS:
         value = value[: value.rfind(b",", 0, headers.STRUCTURED_OCTETS) + 1]  # never a half of an address

@@ -11,6 +11,11 @@ from datetime import UTC, datetime, timedelta, timezone
 
 DATE_LENGTH = 200  # characters
 
+# As nearly every program writes it (RFC 5322 §3.3).
+_USUAL = re.compile(
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) ([+-]\d{4})(?: \([A-Z]{1,5}\))?",
+    re.ASCII,
+)
 _ISO = re.compile(r"(?<!\d)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ]\s*(\d{1,2}):(\d{2})(?::(\d{2}))?)?")
 _TIME = re.compile(r"(?<!\d)(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2}))?(?:[.,]\d+)?(?:\s*([AaPp])\.?[Mm]\b)?")
 _OFFSET = re.compile(r"([+-])\s*(\d{1,2}):?(\d{2})?(?!\d)")
@@ -34,6 +39,10 @@ _ZONES = {
 
 def read_date(text: str) -> datetime | None:
     """The moment in UTC, or None where no date can be made out. Without a zone it is taken for UTC (RFC 5322 §4.3)."""
+    usual = _USUAL.fullmatch(text)
+    if usual is not None and (month := _MONTHS.get(usual[2].lower())):
+        clock = (int(usual[4]), int(usual[5]), int(usual[6]))
+        return _moment(int(usual[3]), month, int(usual[1]), clock, _zone(usual[7]))
     plain = _COMMENT.sub(" ", text[:DATE_LENGTH]).strip()
     return _iso(plain) or _spelled(plain)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from itertools import islice
 from typing import TypeVar
 
 from postroom.parsers import headers, mime
@@ -124,11 +125,8 @@ class _Reading:
         return self._step(name, read, ())
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
-        kept: list[tuple[str, str]] = []
-        for name, value in self._root.fields():
-            if len(kept) < HEADERS_KEPT and not name.startswith(_NOT_KEPT):
-                kept.append((name, headers.decode(value, hint=self._root.hint)[:HEADER_VALUE_KEPT]))
-        return tuple(kept)
+        texts = islice(self._root.texts(but=_NOT_KEPT), HEADERS_KEPT)
+        return tuple((name, text[:HEADER_VALUE_KEPT]) for name, text in texts)
 
     def _read_reply(self, bodies: Bodies) -> tuple[str, str | None, str | None]:
         def read() -> Reply:
@@ -184,6 +182,8 @@ class _Reading:
     def _note_limits(self, bodies: Bodies) -> None:
         if bodies.is_cut:
             self._tree.note("the text is longer than 4 Mi characters; the rest is in the raw message only")
+        if self._root.header_size <= headers.STRUCTURED_OCTETS:
+            return  # nor is any field longer
         for name, value in self._root.fields():
             if len(value) > headers.STRUCTURED_OCTETS:
                 self._tree.note(f"{name}: longer than 16 KiB; the rest was not read")

@@ -38,7 +38,7 @@ def read_ids(value: bytes) -> list[str]:
     end = 0
     for match in matches:
         before, end = text[end : match.start()], match.end()
-        if len(matches) > 1 and _NAMES_A_PERSON.search(before):
+        if len(matches) > 1 and not before.isspace() and _NAMES_A_PERSON.search(before):
             continue
         cleaned = _clean(match[1])
         if cleaned:

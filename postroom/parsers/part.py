@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from postroom.parsers import charsets, headers, transfer
 from postroom.parsers.header_fields import HeaderFields
@@ -19,7 +19,7 @@ class Part:
     """One entity: header fields, body, and the entities within it. A `message/rfc822` has one child, the message."""
 
     __slots__ = (
-        "_decoded", "_defects", "_hint", "_spans", "body_at", "children", "content_type", "declared_type", "disposition",
+        "_defects", "_hint", "_spans", "_texts", "body_at", "children", "content_type", "declared_type", "disposition",
         "disposition_params", "end", "octets", "params", "path", "start",
     )  # fmt: skip
 
@@ -37,7 +37,7 @@ class Part:
         self.disposition_params: dict[str, str] = {}
         self._spans = found.spans
         self._hint: str | None = None
-        self._decoded: dict[str, str | None] = {}
+        self._texts: dict[tuple[int, int], str] = {}  # fields that were decoded, by where they stand
         self._defects = defects
         for defect in found.defects:
             note(defects, f"{self.place}: {defect}")
@@ -56,6 +56,10 @@ class Part:
             disposition, self.disposition_params = read_parameters(_structured(written), headers.decode_words)
             self.disposition = disposition.lower().strip("\"' ") or None
 
+    def has_any(self, names: Iterable[str]) -> bool:
+        """Whether there is a field of any of these lower-case names."""
+        return not self._spans.keys().isdisjoint(names)
+
     def raw_header(self, name: str) -> bytes | None:
         """The octets of the first field of that name, folds and all, or None."""
         spans = self._spans.get(name.lower())
@@ -67,14 +71,25 @@ class Part:
 
     def header(self, name: str) -> str | None:
         """The first field of that name, unfolded and decoded, or None."""
-        if name not in self._decoded:  # Subject and From are asked for a dozen times
-            value = self.raw_header(name)
-            self._decoded[name] = None if value is None else headers.decode(value, hint=self.hint)
-        return self._decoded[name]
+        spans = self._spans.get(name.lower())
+        return self._text(spans[0]) if spans else None
 
     def all_headers(self, name: str) -> list[str]:
         """Every field of that name, from the top, unfolded and decoded."""
-        return [headers.decode(value, hint=self.hint) for value in self.all_raw_headers(name)]
+        return [self._text(span) for span in self._spans.get(name.lower(), ())]
+
+    def texts(self, *, but: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+        """Lower-case name and text of each field, in their order, unfolded and decoded; `but`: how those begin that are left out."""
+        for start, end, name in self._fields_in_order():
+            if not name.startswith(but):
+                yield name, self._text((start, end))
+
+    def _text(self, span: tuple[int, int]) -> str:
+        """Decoded once: Subject and From are asked for a dozen times."""
+        text = self._texts.get(span)
+        if text is None:
+            text = self._texts[span] = headers.decode(self.octets[span[0] : span[1]], hint=self.hint)
+        return text
 
     @property
     def hint(self) -> str | None:
@@ -95,9 +110,11 @@ class Part:
 
     def fields(self) -> Iterator[tuple[str, bytes]]:
         """Lower-case name and octets of each field, in their order."""
-        spans = [(start, end, name) for name, found in self._spans.items() for start, end in found]
-        for start, end, name in sorted(spans):
+        for start, end, name in self._fields_in_order():
             yield name, self.octets[start:end]
+
+    def _fields_in_order(self) -> list[tuple[int, int, str]]:
+        return sorted((start, end, name) for name, found in self._spans.items() for start, end in found)
 
     def raw(self) -> bytes:
         """The whole entity, header and body, as it stands in the message."""
