@@ -16,7 +16,7 @@ from postroom.parsers.intro_lines import find_intro
 from postroom.parsers.languages import pattern
 from postroom.parsers.lines import fold, split_lines, unquote, view
 from postroom.parsers.parsed import Address, Forwarded
-from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, may_announce, read_separator
+from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator, which_may_announce
 from postroom.parsers.subjects import has_forward_prefix
 
 MAX_LINES = 20_000  # lines looked at for the beginning of a forward
@@ -46,7 +46,7 @@ def read_forwarded(text: str, subject: str = "") -> Forwarded | None:
     """The message that a text hands on inline, or None. `subject` is the mail's own, for what its prefix says."""
     lines = split_lines(text)
     says_forward = has_forward_prefix(subject)
-    if not says_forward and not any(map(_announces, filter(may_announce, lines[:MAX_LINES]))):
+    if not says_forward and not any(map(_announces, which_may_announce(lines[:MAX_LINES]))):
         return None  # nearly all mail
     depths: list[int] = []
     views: list[str] = []

@@ -12,6 +12,8 @@ STRAY_LINES = 60  # in a row within a header: lines that lost the blank before t
 LONG_LINE = 50  # octets, from which on a header may have been wrapped
 
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:")
+# A field with all its folds, each of which has more than blanks: one look at what nearly every field is.
+_WHOLE_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\n]*+\n(?:[ \t]++[^\s][^\n]*+\n)*+)")
 _BLOCK_END = re.compile(rb"\n\r*+\n")
 _KNOWN_FIELDS = frozenset({
     b"received", b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version", b"return-path", b"delivered-to",
@@ -46,6 +48,12 @@ def find_fields(octets: bytes, start: int, end: int, allowance: int) -> HeaderFi
             block_end = _BLOCK_END.search(octets, max(position - 1, start), end)
             found.body_at = block_end.end() if block_end else end
             break
+        whole = _WHOLE_FIELD.match(octets, position, end)
+        if whole is not None and whole.end() <= limit:
+            last = found.spans.setdefault(whole[1].decode("ascii").lower(), [])
+            last.append(whole.span(2))
+            position = whole.end()
+            continue
         line_end = octets.find(b"\n", position, end)
         next_line = end if line_end < 0 else line_end + 1
         if octets[position] in b" \t" and last is not None and not _ends_block(octets, position, next_line, end):

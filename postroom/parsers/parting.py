@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 
 from postroom.parsers.device_lines import is_device_line
 from postroom.parsers.header_blocks import HeaderBlock, may_hold_notes, read_block, read_notes
@@ -266,6 +267,17 @@ class Parting:
         views = self.views[run.start : run.end]
         first = next(filter(None, views), None)
         return first is not None and not _begins_signature(first)
+
+
+def runs_of(parts: Sequence[Part]) -> list[tuple[Part, int, int]]:
+    """The stretches of lines that are the same part: which, from where, up to where."""
+    runs: list[tuple[Part, int, int]] = []
+    start = 0
+    for part, run in groupby(parts):
+        end = start + len(list(run))
+        runs.append((part, start, end))
+        start = end
+    return runs
 
 
 def _begins_signature(line: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from postroom.parsers.intro_lines import GROUPWISE_DEPTH, is_groupwise_intro
 from postroom.parsers.lines import QUOTE_WITHIN, split_lines, unquote, view_all
-from postroom.parsers.parting import Part, Parting
+from postroom.parsers.parting import Part, Parting, runs_of
 from postroom.parsers.trimmings import (
     fold_banner,
     fold_below_device,
@@ -49,7 +49,8 @@ def read_lines(lines: Sequence[str], known: Sequence[Part | None]) -> Reply:
             continue
         depth, bare = unquote(seen)
         if depth and not (
-            (depth >= GROUPWISE_DEPTH and is_groupwise_intro(seen)) or (number and _ends_address(views[number - 1], bare))
+            (depth >= GROUPWISE_DEPTH and is_groupwise_intro(seen))
+            or (number and _ends_address(views[number - 1], bare))
         ):
             views[number], quoted[number] = bare, True
     text = Parting(lines, views, quoted, known)
@@ -72,17 +73,12 @@ def _pile(lines: Sequence[str], parts: Sequence[Part]) -> Reply:
     if parts.count(Part.TEXT) == len(parts):
         return Reply("\n".join(lines).strip())
     piles: dict[Part, list[str]] = {Part.TEXT: [], Part.QUOTE: [], Part.SIGNATURE: []}
-    start = 0
-    while start < len(lines):
-        part, end = parts[start], start + 1
-        while end < len(lines) and parts[end] is part:
-            end += 1
+    for part, start, end in runs_of(parts):
         if part is Part.TEXT:
             shown = piles[Part.TEXT]
             shown += _one_gap(lines[start:end], shown) if start else lines[:end]
         else:
             piles[part if part is Part.SIGNATURE else Part.QUOTE] += lines[start:end]
-        start = end
     return Reply(
         reply_text="\n".join(piles[Part.TEXT]).strip(),
         quoted_text="\n".join(piles[Part.QUOTE]).strip("\n") or None,

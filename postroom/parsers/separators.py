@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from functools import cache
 
@@ -62,15 +63,22 @@ def read_separator(seen: str) -> Separator | None:
     return _forwarded_by(phrase)
 
 
-def may_announce(line: str) -> bool:
-    """Whether a line that is not viewed yet may be a separator of a forward: those end in a dash, a sign or a colon.
+def which_may_announce(lines: Sequence[str]) -> list[str]:
+    """Those of lines that are not viewed yet that may be a separator of a forward: they end in a dash, a sign or a colon.
 
-    A look at its end, so that mail that hands nothing on is not read again for that.
+    A look at each end, so that mail that hands nothing on is not read again for that.
     """
-    if line[-1:].isalnum() or line[-1:] in _ENDS_OF_PROSE:
-        return len(line) > VIEW_LENGTH
+    prose = _ENDS_OF_PROSE
+    return [
+        line
+        for line in lines
+        if line and ((not line[-1].isalnum() and line[-1] not in prose and _may_end(line)) or len(line) > VIEW_LENGTH)
+    ]
+
+
+def _may_end(line: str) -> bool:
     end = line.rstrip(_EMPHASIS)[-1:]
-    return end in _ENDS_OR_HIDES or not (end.isascii() or end.isalnum()) or len(line) > VIEW_LENGTH
+    return end in _ENDS_OR_HIDES or not (end.isascii() or end.isalnum())
 
 
 def is_rule(seen: str) -> bool:

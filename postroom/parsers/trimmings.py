@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postroom.parsers.device_lines import is_device_line
-from postroom.parsers.parting import Part, Parting
+from postroom.parsers.parting import Part, Parting, runs_of
 from postroom.parsers.separators import is_rule
 from postroom.parsers.signatures import find_signatures, is_banner, is_own_after_signature
 
@@ -80,14 +80,9 @@ def fold_rules_above_history(text: Parting, parts: list[Part]) -> None:
 
 def fold_signatures(text: Parting, parts: list[Part]) -> None:
     """Takes the signature off each stretch of text that a folded part or the end follows."""
-    start = 0
-    while start < text.size:
-        end = start
-        while end < text.size and parts[end] is parts[start]:
-            end += 1
-        if parts[start] is Part.TEXT:
+    for part, start, end in runs_of(parts):
+        if part is Part.TEXT:
             _fold_signature(text, parts, start, end)
-        start = end
 
 
 def _fold_signature(text: Parting, parts: list[Part], start: int, end: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from postroom.parsers import mime
+from postroom.parsers import automatic, mime
 from postroom.parsers.automatic import Classification, classify
 from postroom.parsers.parsed import Kind
 
@@ -269,3 +269,9 @@ def test_a_report_that_a_customer_attached_is_not_the_message_itself() -> None:
     found = classify(mime.read_tree(raw.encode()), "See this.")
     assert found.kind is Kind.MESSAGE
     assert not found.automatic.is_automatic
+
+
+@pytest.mark.parametrize("name", sorted(automatic._MACHINES_FIELDS))
+def test_each_field_that_is_looked_for_at_once_says_something_by_itself(name: str) -> None:
+    values = ("auto-replied", "reply", "true", "notification", "auto_reply")
+    assert any(classified(f"{name}: {value}\n").automatic.is_automatic for value in values)

@@ -62,3 +62,12 @@ def test_what_rfc_5322_writes_is_read_exactly(moment: datetime, zone: int) -> No
 
     local = moment.replace(microsecond=0, tzinfo=timezone(timedelta(minutes=zone)))
     assert read_date(format_datetime(local)) == local
+
+
+@pytest.mark.parametrize("month", ["Jan", "Mar", "May", "Dec", "Mai", "Xyz", "Déc"])
+@pytest.mark.parametrize(
+    "rest",
+    ["2026 23:59:60 +1430", "2026 24:00:00 -1500", "2026 10:61:00 +0000", "0000 10:11:12 +0100", "9999 24:00:00 -1400"],
+)
+def test_a_date_in_the_usual_form_is_read_as_the_same_date_in_an_unusual_one(month: str, rest: str) -> None:
+    assert read_date(f"Tue, 03 {month} {rest}") == read_date(f"Tue, 03  {month}  {rest}")

@@ -11,9 +11,9 @@ from postroom.parsers.header_blocks import split_header
 from postroom.parsers.intro_lines import find_intro
 from postroom.parsers.language import Language
 from postroom.parsers.languages import LANGUAGES
-from postroom.parsers.lines import view
+from postroom.parsers.lines import view, view_all
 from postroom.parsers.prose import is_prose
-from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, may_announce, read_separator
+from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator, which_may_announce
 
 WAYS = (
     "{}", "{}:", "{} :", "-----{}-----", "*{}*", "{} --", "{}.", "## {} ##", "=== {}", "[{}]", "_{}_", "{}: Ann <ann@example.org>",
@@ -65,7 +65,9 @@ def test_what_people_write_is_taken_for_prose_at_one_look(line: str) -> None:
 
 
 def test_a_line_that_cannot_announce_a_forward_announces_none() -> None:
-    hidden = [line for line in written() if not may_announce(line)]
+    lines = written()
+    shown = set(which_may_announce(lines))
+    hidden = [line for line in lines if line not in shown]
     assert [line for line in hidden if read_separator(line) is Separator.FORWARDED] == []
     assert len(hidden) > 1_000
 
@@ -84,4 +86,14 @@ def test_a_line_that_cannot_announce_a_forward_announces_none() -> None:
     ],
 )
 def test_what_a_view_takes_away_does_not_hide_the_announcement_of_a_forward(line: str) -> None:
-    assert may_announce(line)
+    assert which_may_announce([line]) == [line]
+
+
+def test_the_lines_of_a_text_seen_together_look_as_each_looks_alone() -> None:
+    lines = [
+        *written(), "\ttab", "caf\u0065\u0301 ", "a\u00a0&lt;ann@example.org&gt;\u200b", "see [this](https://example.org", "link](mailto:x)",
+        "[a", "b](https://example.org/x) c", "<mailto:ann@example.org>", "x" * 700 + "\u0301", "\x0c", "\u2028", " ", "",
+    ]  # fmt: skip
+    assert view_all(lines) == [view(line) for line in lines]
+    assert view_all(["plain", "\tlines "]) == ["plain", " lines"]
+    assert view_all([]) == []
