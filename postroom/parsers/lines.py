@@ -40,7 +40,10 @@ _PLAIN = {
     0xFF1A: ":", 0xFE55: ":", 0xFF1C: "<", 0xFF1E: ">", 0x060C: ",", 0xFF0C: ",", 0x2019: "'", 0x02BC: "'",
     0xFF08: "(", 0xFF09: ")",
 }  # fmt: skip
-_COMPOSABLE = re.compile("[\u0300-\U0010ffff]")  # all below are in NFC
+# All but letters and signs that are in NFC whatever stands beside them: western, Cyrillic, kana, Han and Hangul, quotes and dashes.
+_COMPOSABLE = re.compile(
+    "[^\x00-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+)
 _UNPLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
 BLANKS = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # all that a viewed line may have of them
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&amp;", "&"))
@@ -85,7 +88,7 @@ def view_all(lines: Sequence[str]) -> list[str]:
 
 def _in_plain_characters(text: str) -> str:
     if not text.isascii():
-        if _COMPOSABLE.search(text):  # no western letter is
+        if _COMPOSABLE.search(text):
             text = unicodedata.normalize("NFC", text)
         text = _UNPLAIN.sub(_make_plain, text)
     elif "\t" in text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from dataclasses import fields
 
 import pytest
@@ -11,7 +12,7 @@ from postroom.parsers.header_blocks import split_header
 from postroom.parsers.intro_lines import find_intro
 from postroom.parsers.language import Language
 from postroom.parsers.languages import LANGUAGES
-from postroom.parsers.lines import view, view_all
+from postroom.parsers.lines import _COMPOSABLE, view, view_all
 from postroom.parsers.prose import is_prose
 from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator, which_may_announce
 
@@ -97,3 +98,17 @@ def test_the_lines_of_a_text_seen_together_look_as_each_looks_alone() -> None:
     assert view_all(lines) == [view(line) for line in lines]
     assert view_all(["plain", "\tlines "]) == ["plain", " lines"]
     assert view_all([]) == []
+
+
+def test_a_character_that_is_not_composable_is_in_its_normal_form_beside_any_other() -> None:
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
+    seconds = {
+        chr(int(parts[1], 16))
+        for char in characters
+        if len(parts := unicodedata.decomposition(char).split()) == 2 and not parts[0].startswith("<")
+    }
+    jamo = {chr(code) for code in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}  # of which Hangul is composed
+    moving = [char for char in characters if unicodedata.combining(char) or unicodedata.normalize("NFC", char) != char]
+    missed = [char for char in {*seconds, *jamo, *moving} if not _COMPOSABLE.search(char)]
+    assert missed == []
+    assert _COMPOSABLE.search("Äußerung\u2026 \u201eПример\u201c \u65e5\u672c\u3054 \ud55c \u20ac") is None
