@@ -10,6 +10,8 @@ import hashlib
 import re
 import threading
 import time
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -59,7 +61,7 @@ class Summary:
 
     found: int = 0
     known: int = 0  # taken before, byte for byte
-    new: dict[int, None] = field(default_factory=dict)  # the rows of the others, in their order
+    new: array[int] = field(default_factory=lambda: array("q"))  # the rows of the others; eight octets each
     problems: list[Found] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(
@@ -80,10 +82,11 @@ class Summary:
         """Count mails taken; those in `left` were taken before, by a run that ended before their processing."""
         for one in accepted:
             self.found += 1
-            if one.id in self.new or not (one.is_new or one.id in left):
+            at = bisect_left(self.new, one.id)  # nearly always its end
+            if self.new[at : at + 1] == array("q", [one.id]) or not (one.is_new or one.id in left):
                 self.known += 1
             else:
-                self.new[one.id] = None
+                self.new.insert(at, one.id)
 
 
 class Watching:
@@ -124,7 +127,7 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
         if summary.new:
             _process(house, beside, summary.new, watching)
             with house.store.read() as connection:
-                summary.outcomes = ingested.outcomes(connection, list(summary.new))
+                summary.outcomes = ingested.outcomes(connection, summary.new)
     return summary
 
 
@@ -254,10 +257,10 @@ def _begin_beside(house: House, held: ExitStack) -> _Beside | None:
     return beside
 
 
-def _process(house: House, beside: _Beside | None, new: Collection[int], watching: Watching) -> None:
+def _process(house: House, beside: _Beside | None, new: Sequence[int], watching: Watching) -> None:
     """Return when none of these rows waits any more: processed here, or by the daemon that holds the store."""
 
-    first, last = min(new), max(new)
+    first, last = new[0], new[-1]
 
     def look() -> int:
         with house.store.read() as connection:

@@ -33,7 +33,7 @@ def outcomes(connection: Connection, ids: Sequence[int]) -> Counter[str]:
     query = select(outcome, func.count())
     counts: Counter[str] = Counter()
     for start in range(0, len(ids), SELECT_CHUNK):
-        chunk = ids[start : start + SELECT_CHUNK]
+        chunk = list(ids[start : start + SELECT_CHUNK])
         for how, count in connection.execute(query.where(e.id.in_(chunk)).group_by(outcome)):
             counts[how] += count
     return counts

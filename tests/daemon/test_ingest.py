@@ -7,9 +7,10 @@ from peers.commandline import QUESTION, Desk
 
 from postroom import config
 from postroom.daemon.house import open_house
-from postroom.daemon.ingest import Options, Watching, ingest
+from postroom.daemon.ingest import Options, Summary, Watching, ingest
 from postroom.daemon.mailfiles import Found
 from postroom.store.engine import BUSY_SECONDS
+from postroom.store.inbound import Accepted
 
 
 @pytest.fixture
@@ -29,6 +30,14 @@ def test_an_import_waits_longer_for_a_transaction_than_a_sender_on_the_wire_woul
 
     ingest(house, mails(), Options(), Watching())
     assert patience[0] > 10 * BUSY_SECONDS
+
+
+def test_what_was_taken_is_counted_once_in_whatever_order_its_rows_come():
+    summary = Summary()
+    summary.take([Accepted(7, is_new=True), Accepted(9, is_new=True)], set())
+    summary.take([Accepted(3, is_new=False), Accepted(4, is_new=False)], {4})  # 4: a run that was killed has left it
+    summary.take([Accepted(9, is_new=False), Accepted(4, is_new=False)], {9, 4})
+    assert (list(summary.new), summary.found, summary.known) == ([4, 7, 9], 6, 3)
 
 
 def test_a_writer_that_ends_where_it_is_asked_to_does_not_starve_an_import(house):
