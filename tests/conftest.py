@@ -21,6 +21,7 @@ from peers.postfix import Postfix
 from peers.postgresql import PostgreSQL
 from peers.processes import PeerMissing
 from peers.smarthost import Smarthost
+from peers.stores import migrate, plant_sqlite
 
 SERVER_FIXTURES = {"dovecot", "start_postfix", "postgresql", "postgresql_url", "migrated_url"}
 
@@ -119,20 +120,21 @@ def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
 
 
 @pytest.fixture
-def migrated_url(postgresql: PostgreSQL) -> Iterator[str]:
-    """The URL of a fresh database with this version's schema."""
-    url = postgresql.create_migrated_database(_migrate)
-    yield url
-    postgresql.drop_database(url)
+def migrated_url(postgresql: PostgreSQL) -> str:
+    """The URL of a PostgreSQL database with this version's schema, and no rows.
+
+    Others had it before: a test of the planner, or of what lies where, takes `postgresql_url`.
+    """
+    return postgresql.emptied_database(migrate)
 
 
-def _migrate(url: str) -> None:
-    from postroom.store.engine import Store
-    from postroom.store.migrate import upgrade
-
-    store = Store(url)
-    upgrade(store)
-    store.dispose()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store with this version's schema, on each of the databases that one can be on."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("migrated_url"))
+    plant_sqlite(tmp_path / "postroom.db")
+    return f"sqlite:///{tmp_path}/postroom.db"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ pytest.register_assert_rewrite("peers.attacks")
 
 
 @pytest.fixture
-def desk(tmp_path):
-    with open_test_house(tmp_path) as house:
+def desk(store_url, tmp_path):
+    """A house, on each of the databases that one can be on."""
+    with open_test_house(tmp_path, store={"url": store_url}) as house:
         yield house

@@ -17,7 +17,7 @@ from postroom import config as settings
 from postroom.daemon import house
 from postroom.daemon.alarms import Alarms
 from postroom.outbound.policy import BREAKER
-from postroom.store import alarms, counters, imap, inbound, migrate, smarthosts
+from postroom.store import alarms, counters, imap, inbound, smarthosts
 from postroom.store.counters import Limit
 from postroom.store.engine import Store
 from postroom.store.tables import InboundEmail
@@ -27,14 +27,10 @@ IMAP = {"host": "localhost", "user": "u", "security": "none", "password_env": "X
 MAILBOX = {"support": {"address": "support@example.com", "queue": "support", "imap": IMAP}}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TestHouse]:
+@pytest.fixture
+def desk(store_url: str, tmp_path: Path) -> Iterator[TestHouse]:
     sections: dict[str, Any] = {"mailbox": MAILBOX, "queue": {"support": {}}, "agent": {}, **OPERATOR}
-    if request.param == "postgresql":
-        sections["store"] = {"url": request.getfixturevalue("postgresql_url")}
-        store = Store(sections["store"]["url"])
-        migrate.upgrade(store)
-        store.dispose()
+    sections["store"] = {"url": store_url}
     with open_test_house(tmp_path, **sections) as opened:
         yield opened
 

@@ -35,8 +35,10 @@ def zone():
 
 
 @pytest.fixture
-def desk(tmp_path):
-    with open_test_house(tmp_path, authentication={"check": "smtp", "timeout_seconds": SECONDS}) as opened:
+def desk(store_url, tmp_path):
+    with open_test_house(
+        tmp_path, store={"url": store_url}, authentication={"check": "smtp", "timeout_seconds": SECONDS}
+    ) as opened:
         yield opened
 
 

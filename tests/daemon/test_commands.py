@@ -14,16 +14,14 @@ from postroom.desk.command_table import TABLE
 from postroom.outbound.addresses import reply_address
 from postroom.parsers.attachments import read_part
 from postroom.store import inbound, messages
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 from postroom.threading.tokens import NO_TICKET, Role
 
 CY, DI, EVE = "cy@customer.example", "di@customer.example", "eve@stranger.example"
 
 
 @pytest.fixture
-def desk(tmp_path):
-    with open_test_house(tmp_path, tickets={"categories": ["Printing", "Networks"]}) as house:
+def desk(store_url, tmp_path):
+    with open_test_house(tmp_path, store={"url": store_url}, tickets={"categories": ["Printing", "Networks"]}) as house:
         yield house
 
 
@@ -278,20 +276,6 @@ def let_a_newcomer_take_part(desk):
 
 def test_a_newcomer_to_whom_an_agent_agrees_takes_part(desk):
     let_a_newcomer_take_part(desk)
-
-
-def test_commands_are_carried_out_or_refused_on_postgresql_too(tmp_path, postgresql_url):
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    with open_test_house(tmp_path, store={"url": postgresql_url}) as desk:
-        let_a_newcomer_take_part(desk)
-        [ticket] = desk.tickets()
-        other = open_ticket(desk, sender=DI)  # told to Ann last
-        order(desk, "#priority high\n#split\n")
-        assert desk.ticket(other).priority == "medium"
-        order(desk, f"#merge {ticket.ref}\n")
-        assert desk.ticket(other).id == ticket.id
 
 
 # wrong ones

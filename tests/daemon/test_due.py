@@ -14,7 +14,7 @@ from postroom.daemon import house
 from postroom.daemon.schedule import Schedule
 from postroom.desk import actions, due
 from postroom.desk.workflow import RESOLVED
-from postroom.store import messages, migrate, tickets
+from postroom.store import messages, tickets
 from postroom.store.engine import Store
 from postroom.store.tables import Ticket
 
@@ -57,13 +57,13 @@ class DueDesk(TestHouse):
 
 
 @pytest.fixture
-def desk_with(tmp_path):
+def desk_with(store_url, tmp_path):
     """Opens a desk whose configuration has these sections; `support` are keys of its queue."""
     with ExitStack() as closing:
 
         def open_desk(support=None, **changes):
             queue = {**CONFIG["queue"], "support": {**CONFIG["queue"]["support"], **(support or {})}}
-            config = settings.parse({**CONFIG, "queue": queue, **changes}, tmp_path)
+            config = settings.parse({**CONFIG, "queue": queue, "store": {"url": store_url}, **changes}, tmp_path)
             return DueDesk(closing.enter_context(house.open_house(config)))
 
         yield open_desk
@@ -318,11 +318,8 @@ def test_a_ticket_comes_back_when_it_was_to_be_followed_up(desk_with):
 # ---------------------------------------------------------------- two daemons, many tickets
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_two_daemons_do_each_thing_once(kind, tmp_path, request):
-    url = f"sqlite:///{tmp_path}/due.db" if kind == "sqlite" else request.getfixturevalue("postgresql_url")
-    stores = [Store(url), Store(url)]
-    migrate.upgrade(stores[0])
+def test_two_daemons_do_each_thing_once(store_url):
+    stores = [Store(store_url), Store(store_url)]
     now = datetime.now(UTC)
     config = settings.parse({"tickets": {"close_resolved_days": 1, "remind_customer_days": 1}}, Path())
     with stores[0].write() as connection:

@@ -6,16 +6,14 @@ import subprocess
 from datetime import timedelta
 
 import pytest
-from peers.house import ANN, BOB, CONFIG, SUPPORT, TestHouse, answer, mail
+from peers.house import ANN, BOB, SUPPORT, answer, mail, open_test_house
 from peers.links import links_of, press
 
-from postroom import config as settings
 from postroom.config import Retention
 from postroom.daemon import house
 from postroom.desk import erasure
 from postroom.parsers.attachments import read_part
-from postroom.store import counters, inbound, migrate, outbox, wiping
-from postroom.store.engine import Store
+from postroom.store import counters, inbound, outbox, wiping
 from postroom.store.tables import Delivery, Ticket
 
 EVE = "Evelyn.Canary@Person.Example"
@@ -26,14 +24,9 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def rooms(request, tmp_path):
-    is_sqlite = getattr(request, "param", "sqlite") == "sqlite"
-    url = f"sqlite:///{tmp_path}/p.db" if is_sqlite else request.getfixturevalue("postgresql_url")
-    store = Store(url)
-    migrate.upgrade(store)
-    store.dispose()
-    with house.open_house(settings.parse({**CONFIG, "store": {"url": url}}, tmp_path)) as opened:
-        yield TestHouse(opened)
+def rooms(store_url, tmp_path):
+    with open_test_house(tmp_path, store={"url": store_url}) as opened:
+        yield opened
 
 
 def with_file(name, content, sender, subject, text, to=SUPPORT, **headers):
@@ -51,7 +44,7 @@ def everything(rooms):
     """All bytes that the database has: its files, or what pg_dump writes, with base64 and hex undone where it is ours."""
     store = rooms.store
     if store.is_sqlite:
-        return b"".join(path.read_bytes() for path in store.path.parent.glob("p.db*")).lower()
+        return b"".join(path.read_bytes() for path in store.path.parent.glob("postroom.db*")).lower()
     url = store.engine.url
     command = ["pg_dump", "--inserts", "-h", url.host, "-p", str(url.port), "-U", url.username, url.database]
     dump = subprocess.run(command, check=True, capture_output=True).stdout
@@ -110,10 +103,6 @@ def forget(rooms):
     return done
 
 
-on_both = pytest.mark.parametrize("rooms", ["sqlite", "postgresql"], indirect=True)
-
-
-@on_both
 def test_not_a_word_is_left(rooms):
     own, _ = plant(rooms)
     assert set(found(rooms)) == set(CANARIES) - {"grimbleword"} | {"base64"}  # which is in the file alone
@@ -144,7 +133,6 @@ def test_of_anothers_ticket_only_his_own_words_go(rooms):
     assert read_part(raw, "2") == b"a plan of Cy's\n"
 
 
-@on_both
 def test_one_whose_address_holds_his_is_another_and_loses_nothing(rooms, monkeypatch):
     monkeypatch.setattr(erasure, "SWEEP_CHUNK", 3)  # in a table without row numbers there are more of them
     longer = [f"jo{EVE.lower()}", f"mary-{EVE.lower()}", f"{EVE.lower()}.net"]
@@ -233,7 +221,6 @@ def test_what_was_forgotten_does_not_come_back_by_being_fetched_again(rooms):
     assert "flurbology" not in found(rooms)
 
 
-@on_both
 def test_what_was_kept_long_enough_is_purged_and_nothing_else(rooms):
     old = rooms.take(mail(text="old words\n"))
     rooms.take(mail(BOB, Subject="x", text="a note\n"))
@@ -264,7 +251,6 @@ def test_what_came_back_to_us_is_purged_only_when_it_waits_for_nobody_any_more(r
         assert outbox.raw(connection, row.id) == raw
 
 
-@on_both
 def test_what_a_solution_says_and_what_he_said_of_it_go_too(rooms):
     id_ = rooms.take(mail(f"{NAME} <{EVE}>", Message_ID=f"<1.{EVE}>")).ticket_id
     notice = rooms.sent("new_ticket", ANN)

@@ -263,13 +263,11 @@ def test_a_message_over_the_limit_stays_visibly_on_the_server(dovecot: Dovecot, 
         assert watching.raws() == [mail(2), large]
 
 
-def test_two_watchers_of_one_folder_take_each_message_once(
-    dovecot: Dovecot, tmp_path: Path, postgresql_url: str
-) -> None:
+def test_two_watchers_of_one_folder_take_each_message_once(dovecot: Dovecot, tmp_path: Path, migrated_url: str) -> None:
     raws = [mail(number) for number in range(400)]
     with (
-        Watching(config(dovecot, tmp_path, idle=True), url=postgresql_url) as one,
-        Watching(config(dovecot, tmp_path, idle=True), url=postgresql_url),
+        Watching(config(dovecot, tmp_path, idle=True), url=migrated_url) as one,
+        Watching(config(dovecot, tmp_path, idle=True), url=migrated_url),
     ):
         dovecot.append_all("support", raws)
         one.wait_for(400)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
@@ -15,15 +14,14 @@ from sqlalchemy import Connection
 from postroom.daemon import intake as intake_module
 from postroom.daemon.intake import Intake
 from postroom.errors import TemporaryFailure
-from postroom.store import inbound, migrate
+from postroom.store import inbound
 from postroom.store.engine import Store
 from postroom.store.inbound import Accepted, NewInbound
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path}/postroom.db", busy_seconds=0.3)
-    migrate.upgrade(store)
+def store(store_url: str) -> Iterator[Store]:
+    store = Store(store_url, busy_seconds=0.3)
     yield store
     store.dispose()
 
@@ -121,6 +119,7 @@ def test_what_is_written_along_stands_or_falls_with_the_mail(store: Store, intak
     assert seen == answers
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_a_locked_database_is_a_temporary_failure_and_then_all_is_well(store: Store, intake: Intake) -> None:
     holder = sqlite3.connect(str(store.path), isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

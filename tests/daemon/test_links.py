@@ -14,16 +14,18 @@ from postroom.desk import merging
 from postroom.outbound.links import own_words, prefilled
 from postroom.outbound.templates import Templates
 from postroom.store import tickets
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 
 REFUSED = "not counted"
 
 
 @pytest.fixture
-def desk_with(tmp_path):
+def desk_with(store_url, tmp_path):
     with ExitStack() as closing:
-        yield lambda support=None, **changes: closing.enter_context(open_solving_desk(tmp_path, support, **changes))
+
+        def open_desk(support=None, **changes):
+            return closing.enter_context(open_solving_desk(tmp_path, support, store={"url": store_url}, **changes))
+
+        yield open_desk
 
 
 @pytest.fixture
@@ -230,22 +232,19 @@ def _press(folder, url, raw, address, begin, done):
         done.put(link_line(desk.take(raw, address))[1])
 
 
-def test_two_presses_at_once_in_two_processes_count_once(postgresql_url, tmp_path):
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    with open_solving_desk(tmp_path, store={"url": postgresql_url}) as desk:
+def test_two_presses_at_once_in_two_processes_count_once(migrated_url, tmp_path):
+    with open_solving_desk(tmp_path, store={"url": migrated_url}) as desk:
         id_, links = proposed(desk)
     fork = multiprocessing.get_context("fork")
     begin, done = fork.Barrier(2), fork.Queue()
     mails = [press(link, f"Cy <{CY}>", "Mine.") for link in links]
-    processes = [fork.Process(target=_press, args=(tmp_path, postgresql_url, *one, begin, done)) for one in mails]
+    processes = [fork.Process(target=_press, args=(tmp_path, migrated_url, *one, begin, done)) for one in mails]
     for process in processes:
         process.start()
     assert sorted(done.get(timeout=60) for _ in processes) == ["held", REFUSED]
     for process in processes:
         process.join(60)
-    with open_solving_desk(tmp_path, store={"url": postgresql_url}) as desk:
+    with open_solving_desk(tmp_path, store={"url": migrated_url}) as desk:
         assert desk.solution(id_).state in ("solved", "refused")
 
 

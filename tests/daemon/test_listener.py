@@ -14,13 +14,11 @@ from postroom.daemon.roles import ALL, read_roles
 from postroom.errors import UserError
 from postroom.store import inbound, news
 from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 
 
 @pytest.fixture
-def stores(postgresql_url):
-    opened = [Store(postgresql_url), Store(postgresql_url)]
-    upgrade(opened[0])
+def stores(migrated_url):
+    opened = [Store(migrated_url), Store(migrated_url)]
     yield opened
     for store in opened:
         store.dispose()
@@ -98,10 +96,10 @@ maildir = "out"
 
 
 @pytest.mark.xdist_group("journeys")
-def test_one_daemon_takes_mail_another_makes_tickets_and_a_third_sends(start_daemon, stores, postgresql_url, tmp_path):
+def test_one_daemon_takes_mail_another_makes_tickets_and_a_third_sends(start_daemon, stores, migrated_url, tmp_path):
     import smtplib
 
-    config = CONFIG.replace("{url}", postgresql_url)
+    config = CONFIG.replace("{url}", migrated_url)
     from peers.daemon import Daemon
 
     door, desk, post = (Daemon(tmp_path / name, config) for name in ("door", "desk", "post"))

@@ -17,8 +17,6 @@ from postroom.daemon.process import CLAIMS_MAX, LEASE, Processor
 from postroom.daemon.workers import Workers
 from postroom.errors import TemporaryFailure
 from postroom.store import inbound
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 from postroom.store.tables import InboundEmail
 
 
@@ -226,11 +224,11 @@ def test_what_an_exception_quotes_never_stops_the_others(desk, real, clock):
     assert row(desk, good).state == "processed"
 
 
-def test_mail_of_a_mailbox_that_was_removed_waits_in_quarantine_with_the_way_out(tmp_path, real, clock):
-    with open_test_house(tmp_path) as desk:
+def test_mail_of_a_mailbox_that_was_removed_waits_in_quarantine_with_the_way_out(store_url, tmp_path, real, clock):
+    with open_test_house(tmp_path, store={"url": store_url}) as desk:
         (id_,) = accept(desk, mail())
     only = {"address": "sales@example.com", "queue": "sales"}
-    with open_test_house(tmp_path, mailbox={"sales": only}) as desk:
+    with open_test_house(tmp_path, store={"url": store_url}, mailbox={"sales": only}) as desk:
         process = processor(desk, real, clock)
         for _ in range(3):
             process.drain()
@@ -255,14 +253,11 @@ def test_large_mails_are_claimed_few_at_a_time(desk, clock):
         assert len(inbound.claim(connection, "one", clock(), LEASE, 50)) == 3
 
 
-def test_a_message_id_as_long_as_a_line_stops_nobody_on_postgresql(tmp_path, postgresql_url, real, clock):
+def test_a_message_id_as_long_as_a_line_stops_nobody_on_postgresql(tmp_path, migrated_url, real, clock):
     """Four octets a character, and nothing that compresses: more than PostgreSQL takes into an index."""
     chance = random.Random(1)
     long = "".join(chr(chance.randrange(0x10000, 0x10FFFF)) for _ in range(980))
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    with open_test_house(tmp_path, store={"url": postgresql_url}) as desk:
+    with open_test_house(tmp_path, store={"url": migrated_url}) as desk:
         odd = mail(Message_ID="").replace(b"Subject:", f"References: <{long}@x.example>\r\nSubject:".encode(), 1)
         accept(desk, mail(), odd, mail("di@customer.example"))
         assert processor(desk, real, clock).drain() == {"opened": 3}

@@ -32,8 +32,8 @@ HOSTILE = (
 
 
 @pytest.fixture
-def desk(tmp_path):
-    desk = Desk(tmp_path, CONFIG)
+def desk(store_url, tmp_path):
+    desk = Desk(tmp_path, f'{CONFIG}[store]\nurl = "{store_url}"\n')
     with opened(desk):
         return desk
 

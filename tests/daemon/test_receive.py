@@ -2,19 +2,11 @@
 
 from datetime import timedelta
 
-import pytest
 from peers.house import ANN, SUPPORT, answer, mail, open_test_house
 
 from postroom.store import inbound, tickets
 
 CY, EVE = "cy@customer.example", "eve@stranger.example"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/postroom.db" if request.param == "sqlite" else request.getfixturevalue("migrated_url")
-    with open_test_house(tmp_path, store={"url": url}) as house:
-        yield house
 
 
 def open_ticket(desk, **headers):

@@ -7,7 +7,7 @@ import pytest
 from peers.house import ANN, BOB, CONFIG, answer, mail, open_test_house
 
 from postroom.desk.assigning import choose
-from postroom.store import agents, migrate
+from postroom.store import agents
 from postroom.store.engine import Store
 
 CY, EVE = "cy@customer.example", "eve@stranger.example"
@@ -15,10 +15,11 @@ HUGO = {"name": "hugo", "title": "Hugo", "address": "hugo@example.com"}
 
 
 @pytest.fixture
-def desk_with(tmp_path):
+def desk_with(store_url, tmp_path):
     """Opens a desk whose configuration has these sections."""
+    store = {"url": store_url}
     with ExitStack() as closing:
-        yield lambda **changes: closing.enter_context(open_test_house(tmp_path, **changes))
+        yield lambda **changes: closing.enter_context(open_test_house(tmp_path, store=store, **changes))
 
 
 def rule(name="r", when=None, **then):
@@ -184,11 +185,8 @@ def test_a_queue_without_agents_assigns_nobody(desk_with):
     assert names(desk) == [None]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_two_daemons_take_turns_without_giving_one_twice(kind, tmp_path, request):
-    url = f"sqlite:///{tmp_path}/turns.db" if kind == "sqlite" else request.getfixturevalue("postgresql_url")
-    stores = [Store(url), Store(url)]
-    migrate.upgrade(stores[0])
+def test_two_daemons_take_turns_without_giving_one_twice(store_url):
+    stores = [Store(store_url), Store(store_url)]
     with stores[0].write() as connection:
         for name in ("ann", "bob", "cora"):
             agents.add(connection, agents.NewAgent(name, name, f"{name}@example.com", ("support",), "cli"))

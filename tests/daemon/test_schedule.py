@@ -14,7 +14,7 @@ import time_machine
 from postroom.config import parse
 from postroom.daemon.calendar_jobs import Job, Moments
 from postroom.daemon.schedule import Schedule
-from postroom.store import inbound, migrate
+from postroom.store import inbound
 from postroom.store.engine import Store
 from postroom.store.inbound import NewInbound
 
@@ -22,9 +22,8 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path}/postroom.db")
-    migrate.upgrade(store)
+def store(store_url: str) -> Iterator[Store]:
+    store = Store(store_url)
     yield store
     store.dispose()
 
@@ -33,6 +32,7 @@ def schedule(store: Store) -> Schedule:
     return Schedule(parse({}, Path()), store, lambda: NOON)
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 def test_tidying_gives_the_write_ahead_log_back(store: Store) -> None:
     with store.write() as connection:
         raw = b"x" * 1_000_000
@@ -61,15 +61,6 @@ async def test_a_job_that_comes_late_still_runs_and_once(store: Store) -> None:
     assert runs == [1]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def either_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/either.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    store = Store(url)
-    migrate.upgrade(store)
-    yield store
-    store.dispose()
-
-
 class Diary:
     """A job of the calendar that writes down for which moments it was done, and a clock that is set."""
 
@@ -84,23 +75,23 @@ class Diary:
         return [f"{moment:%d %H:%M}" for moment in self.done]
 
 
-def test_a_job_of_the_calendar_is_done_once_for_each_moment(either_store: Store) -> None:
-    diary = Diary(either_store)
+def test_a_job_of_the_calendar_is_done_once_for_each_moment(store: Store) -> None:
+    diary = Diary(store)
     assert diary.look(NOON) == []  # it is new: nothing is made up
     assert diary.look(NOON + timedelta(hours=18)) == []
     assert diary.look(NOON + timedelta(hours=19)) == ["24 07:00"]
     assert diary.look(NOON + timedelta(hours=20)) == []
 
 
-def test_what_was_missed_in_a_long_stop_is_made_up_once(either_store: Store) -> None:
-    diary = Diary(either_store)
+def test_what_was_missed_in_a_long_stop_is_made_up_once(store: Store) -> None:
+    diary = Diary(store)
     diary.look(NOON)
     assert diary.look(NOON + timedelta(days=5)) == ["28 07:00"]
     assert diary.look(NOON + timedelta(days=5)) == []
 
 
-def test_a_clock_that_was_set_does_nothing_twice_and_stops_nothing(either_store: Store) -> None:
-    diary = Diary(either_store)
+def test_a_clock_that_was_set_does_nothing_twice_and_stops_nothing(store: Store) -> None:
+    diary = Diary(store)
     diary.look(NOON)
     assert diary.look(NOON + timedelta(days=1)) == ["24 07:00"]
     assert diary.look(NOON) == []  # a day back
@@ -109,23 +100,21 @@ def test_a_clock_that_was_set_does_nothing_twice_and_stops_nothing(either_store:
     assert diary.look(NOON + timedelta(days=3)) == ["26 07:00"]  # ... which was put right
 
 
-def test_the_first_of_a_month_is_its_first_in_the_time_zone(either_store: Store) -> None:
-    diary = Diary(either_store, monthly=True)
+def test_the_first_of_a_month_is_its_first_in_the_time_zone(store: Store) -> None:
+    diary = Diary(store, monthly=True)
     diary.look(NOON)
     assert diary.look(datetime(2026, 12, 1, 6, 59, tzinfo=UTC)) == []
     assert diary.look(datetime(2026, 12, 1, 7, tzinfo=UTC)) == ["01 07:00"]
     assert diary.look(datetime(2027, 4, 1, 6, tzinfo=UTC)) == ["01 06:00"]  # summer time
 
 
-def test_of_two_daemons_one_does_it(either_store: Store) -> None:
-    diary = Diary(either_store)
+def test_of_two_daemons_one_does_it(store: Store) -> None:
+    diary = Diary(store)
     diary.look(NOON)
     diary.now = NOON + timedelta(days=1)
     diary.done = []
-    other = Store(either_store.engine.url.render_as_string(hide_password=False))
-    plans = [
-        Schedule(parse({}, Path()), store, lambda: diary.now, jobs=[diary.job]) for store in (either_store, other) * 3
-    ]
+    other = Store(store.engine.url.render_as_string(hide_password=False))
+    plans = [Schedule(parse({}, Path()), store, lambda: diary.now, jobs=[diary.job]) for store in (store, other) * 3]
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda plan: plan.do(diary.job), plans))
     other.dispose()

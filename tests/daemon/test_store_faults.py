@@ -11,9 +11,6 @@ import pytest
 from peers.house import mail
 from peers.processes import PeerMissing, need, wait_until
 
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
-
 CONFIG = """
 [smtp]
 listen = ["127.0.0.1:{port}"]
@@ -152,12 +149,9 @@ def test_a_damaged_database_is_refused_in_one_line_and_its_mail_can_be_got_out(s
 
 
 def test_while_postgresql_is_gone_mail_waits_where_it_is_and_comes_when_it_is_back(
-    start_daemon, postgresql, postgresql_url, dovecot
+    start_daemon, postgresql, migrated_url, dovecot
 ):
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    config = CONFIG + IMAP.format(port=dovecot.port) + f'[store]\nurl = "{postgresql_url}"\n'
+    config = CONFIG + IMAP.format(port=dovecot.port) + f'[store]\nurl = "{migrated_url}"\n'
     daemon = start_daemon(config, env={"IMAP_PASSWORD": dovecot.password})
     raw = mail(Message_ID="<smtp@customer.example>")
     postgresql.stop()
@@ -172,7 +166,7 @@ def test_while_postgresql_is_gone_mail_waits_where_it_is_and_comes_when_it_is_ba
     wait_until(lambda: attempt(daemon, raw) == 250, "the mail is taken")
     wait_until(lambda: all("\\Seen" in m.flags for m in dovecot.messages("support")), "the other one is flagged")
     ids = "SELECT email_message_id FROM ticket ORDER BY 1"
-    name = postgresql_url.rpartition("/")[2]
+    name = migrated_url.rpartition("/")[2]
     wait_until(lambda: len(postgresql.query(ids, name)) == 2, "both are tickets")
     assert postgresql.query(ids, name) == [("imap@customer.example",), ("smtp@customer.example",)]
     assert daemon.stop() == 0

@@ -22,8 +22,6 @@ from postroom.daemon.workers import Workers
 from postroom.errors import TemporaryFailure
 from postroom.parsers.email import parse
 from postroom.store import inbound
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 from postroom.store.tables import InboundEmail, Message, Ticket
 
 TOML = """
@@ -44,11 +42,8 @@ LEASE = timedelta(minutes=10)
 
 
 @pytest.fixture
-def url(postgresql_url):
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    return postgresql_url
+def url(migrated_url):
+    return migrated_url
 
 
 @contextmanager

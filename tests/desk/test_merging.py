@@ -11,23 +11,15 @@ from postroom.daemon.house import now
 from postroom.desk import actions, merging
 from postroom.errors import UserError
 from postroom.store import messages, thread_index, tickets
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 from postroom.store.tables import ThreadRef
 
 CY, DI, EVE = "cy@customer.example", "di@customer.example", "eve@stranger.example"
 A, B, C = "<a@customer.example>", "<b@customer.example>", "<c@customer.example>"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/postroom.db"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-        store = Store(url)
-        upgrade(store)
-        store.dispose()
-    with open_test_house(tmp_path, store={"url": url}) as house:
+@pytest.fixture
+def desk(store_url, tmp_path):
+    with open_test_house(tmp_path, store={"url": store_url}) as house:
         yield house
 
 

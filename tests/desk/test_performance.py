@@ -11,7 +11,7 @@ from postroom import config as settings
 from postroom.desk import actions, merging, performance
 from postroom.desk.business_time import calendar
 from postroom.errors import UserError
-from postroom.store import migrate, tickets
+from postroom.store import tickets
 from postroom.store.agents import sync_agents
 from postroom.store.engine import Store
 
@@ -42,7 +42,6 @@ class Book:
     def __init__(self, url):
         self.config = settings.parse(CONFIG, Path())
         self.store = Store(url)
-        migrate.upgrade(self.store)
         with self.store.write() as connection:
             sync_agents(connection, self.config)
         self.count = 0
@@ -73,10 +72,9 @@ class Book:
         return [self.report(month)["total"][name] for name in wanted]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def book(request, tmp_path):
-    sqlite = f"sqlite:///{tmp_path}/p.db"
-    book = Book(sqlite if request.param == "sqlite" else request.getfixturevalue("postgresql_url"))
+@pytest.fixture
+def book(store_url):
+    book = Book(store_url)
     yield book
     book.store.dispose()
 

@@ -44,8 +44,8 @@ def arrived(daemon, recipient, count, subject=""):
     )
 
 
-def test_a_real_mail_program_shows_confirmation_answer_and_question_as_one_thread(start_daemon, tmp_path):
-    daemon = start_daemon(CONFIG)
+def test_a_real_mail_program_shows_confirmation_answer_and_question_as_one_thread(start_daemon, store, tmp_path):
+    daemon = start_daemon(CONFIG + store)
     first = mail(Message_ID="<first@customer.example>")
     send(daemon, first, CY, "support@example.com")
     confirmation = arrived(daemon, CY, 1)[0]
@@ -70,8 +70,8 @@ def test_a_real_mail_program_shows_confirmation_answer_and_question_as_one_threa
     assert [m["type"] for m in ticket["messages"]] == ["user", "agent", "user"]
 
 
-def test_the_same_bytes_again_change_nothing(start_daemon):
-    daemon = start_daemon(CONFIG)
+def test_the_same_bytes_again_change_nothing(start_daemon, store):
+    daemon = start_daemon(CONFIG + store)
     raw = mail()
     for _ in range(3):
         send(daemon, raw, CY, "support@example.com")

@@ -30,8 +30,8 @@ def sent(daemon):
     return [parse(path.read_bytes()) for path in (daemon.folder / "var/outgoing/new").glob("*")]
 
 
-def test_what_became_due_while_the_daemon_was_down_is_told_once(start_daemon):
-    daemon = start_daemon(CONFIG)
+def test_what_became_due_while_the_daemon_was_down_is_told_once(start_daemon, store):
+    daemon = start_daemon(CONFIG + store)
     with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=10) as client:
         client.sendmail("cy@customer.example", ["support@example.com"], mail())
     wait_until(lambda: daemon.json("tickets", "list"), "the mail is a ticket")

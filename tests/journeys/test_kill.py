@@ -30,8 +30,8 @@ address = "ann@example.com"
 address = "support@example.com"
 queue = "support"
 """
-KILLS = 8
-MAILS = 160
+KILLS = 5
+MAILS = 100
 
 
 def persistent(daemon, raws, sender, gone):
@@ -55,9 +55,9 @@ def idle(daemon):
     return states == {"processed"} and not going & {"pending", "sending", "retry"}
 
 
-def test_no_mail_is_lost_or_doubled_however_often_the_daemon_is_killed(start_daemon):
+def test_no_mail_is_lost_or_doubled_however_often_the_daemon_is_killed(start_daemon, store):
     chance = random.Random(7)
-    daemon = start_daemon(CONFIG)
+    daemon = start_daemon(CONFIG + store)
     raws = [
         (mail(f"c{n}@customer.example", Message_ID=f"<kill-{n}@customer.example>"), "support@example.com")
         for n in range(MAILS)

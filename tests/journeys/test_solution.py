@@ -7,15 +7,16 @@ from peers.house import ANN, BOB, CONFIG, answer
 from peers.links import links_of, opened
 from peers.solving import CY, DAY, DI, FROM_BOB, FUSE, HOUR, link_line, open_solving_desk
 
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
-
 
 @pytest.fixture
-def desk_with(tmp_path):
+def desk_with(store_url, tmp_path):
     """Opens a desk whose configuration has these sections; `support` are keys of its queue."""
     with ExitStack() as closing:
-        yield lambda support=None, **changes: closing.enter_context(open_solving_desk(tmp_path, support, **changes))
+
+        def open_desk(support=None, **changes):
+            return closing.enter_context(open_solving_desk(tmp_path, support, store={"url": store_url}, **changes))
+
+        yield open_desk
 
 
 @pytest.fixture
@@ -339,17 +340,9 @@ def test_the_clock_runs_during_a_review_and_stands_still_while_the_customer_is_a
     assert due + 2.9 * HOUR < desk.ticket(id_).sla_due_at < due + 3.1 * HOUR
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_the_clock_closes_what_is_solved_and_asks_how_it_was_once(kind, desk_with, request):
-    url = "sqlite:///clock.db"
-    if kind == "postgresql":
-        url = request.getfixturevalue("postgresql_url")
-        store = Store(url)
-        upgrade(store)
-        store.dispose()
+def test_the_clock_closes_what_is_solved_and_asks_how_it_was_once(desk_with):
     desk = desk_with(
         notify={"feedback_request": True},
-        store={"url": url},
         tickets={"close_solved_hours": 1, "feedback_after_hours": 2},
     )
     ids = []

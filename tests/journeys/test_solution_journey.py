@@ -35,8 +35,8 @@ feedback_after_hours = 0
 CY, ANN, BOB = "cy@customer.example", "ann@example.com", "bob@example.com"
 
 
-def test_a_solution_goes_its_way_from_proposal_to_feedback(start_daemon):
-    daemon = start_daemon(CONFIG)
+def test_a_solution_goes_its_way_from_proposal_to_feedback(start_daemon, store):
+    daemon = start_daemon(CONFIG + store)
 
     def send(raw, sender, recipient):
         with smtplib.SMTP("127.0.0.1", daemon.smtp_port, timeout=30) as client:

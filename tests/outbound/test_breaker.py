@@ -90,15 +90,9 @@ print(json.dumps(taken))
 """
 
 
-def test_two_daemons_on_postgresql_count_as_one(postgresql_url):
+def test_two_daemons_on_postgresql_count_as_one(migrated_url):
     """Two processes, a transaction a mail: exactly as many are allowed as the narrowest limit says, and one opens the breaker."""
-    from postroom.store.engine import Store
-    from postroom.store.migrate import upgrade
-
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    command = [sys.executable, "-c", TAKER, postgresql_url]
+    command = [sys.executable, "-c", TAKER, migrated_url]
     env = {"PYTHONPATH": str(Path(postroom.__file__).parent.parent), "PATH": "/usr/bin:/bin"}
     both = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)

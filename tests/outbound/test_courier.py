@@ -351,8 +351,8 @@ async def test_an_error_that_nobody_classified_is_temporary(desk, error):
 # -- many daemons
 
 
-async def test_couriers_on_one_postgresql_share_the_work_and_send_each_mail_once(tmp_path, smarthost, postgresql_url):
-    with desk_in(tmp_path, settings(smarthost).replace("courier", "batch = 7\ncourier"), url=postgresql_url) as desk:
+async def test_couriers_on_one_postgresql_share_the_work_and_send_each_mail_once(tmp_path, smarthost, migrated_url):
+    with desk_in(tmp_path, settings(smarthost).replace("courier", "batch = 7\ncourier"), url=migrated_url) as desk:
         for number in range(1, 61):
             put(desk, number)
         async with Running(courier_of(desk)), Running(courier_of(desk)):

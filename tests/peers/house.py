@@ -1,4 +1,4 @@
-"""A house of its own for a test: the real rooms on a real SQLite file, without processes or sockets."""
+"""A house of its own for a test: the real rooms on a real store, SQLite where none is named, without processes or sockets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from peers.stores import plant_sqlite
+from sqlalchemy import make_url, select
 
 from postroom import config as settings
 from postroom.daemon import house
@@ -118,7 +119,11 @@ class TestHouse:
 @contextmanager
 def open_test_house(folder: Path, **changes: Any) -> Iterator[TestHouse]:
     """A house in `folder`; `changes` are sections of the configuration."""
-    with house.open_house(settings.parse({**CONFIG, **changes}, folder)) as opened:
+    config = settings.parse({**CONFIG, **changes}, folder)
+    url = make_url(config.store_url())
+    if url.get_backend_name() == "sqlite" and url.database:
+        plant_sqlite(Path(url.database))
+    with house.open_house(config) as opened:
         yield TestHouse(opened)
 
 

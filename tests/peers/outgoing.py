@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from functools import cache
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from peers.stores import plant_sqlite
 from sqlalchemy import Connection, select, update
 
 from postroom.config import Config, parse
@@ -30,7 +29,6 @@ from postroom.parsers.parsed import Address, ParsedEmail
 from postroom.store import inbound, messages, outbox, tables
 from postroom.store.agents import sync_agents
 from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 from postroom.threading.tokens import Signer
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -208,29 +206,17 @@ def mail(**changes: Any) -> ParsedEmail:
 
 @contextmanager
 def desk_in(folder: Path, settings: str = "", url: str = "") -> Iterator[TestDesk]:
-    """A desk whose files are in `folder`; `settings` is TOML that is laid over CONFIG, `url` another database."""
+    """A desk whose files are in `folder`; `settings` is TOML that is laid over CONFIG, `url` another store, with its schema."""
     data = tomllib.loads(CONFIG)
     for section, values in tomllib.loads(settings).items():
         data.setdefault(section, {}).update(values)
     loaded = parse(data, folder)
     if not url:
-        (folder / "postroom.db").write_bytes(_empty_database())
+        plant_sqlite(folder / "postroom.db")
     store = Store(url or f"sqlite:///{folder}/postroom.db")
     try:
-        if url:
-            upgrade(store)
         with store.write() as connection:
             sync_agents(connection, loaded)
         yield TestDesk(loaded, store)
     finally:
         store.dispose()
-
-
-@cache
-def _empty_database() -> bytes:
-    """A database with the schema in it: making one takes longer than most tests."""
-    with TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{folder}/postroom.db")
-        upgrade(store)
-        store.dispose()
-        return (Path(folder) / "postroom.db").read_bytes()

@@ -21,7 +21,21 @@ from peers.processes import Program, accepts, free_port, need, private_folder
 
 PACKAGE = "postgresql"
 OWNER = "postgres"
-TEMPLATE = "migrated"  # its schema is this version's, and nobody is connected to it
+MIGRATED = "migrated"  # the database that tests have one after the other
+EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+    SET LOCAL session_replication_role = replica;  -- foreign keys need no look: all rows go
+    FOR name IN SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename NOT IN ('alembic_version', 'compatibility')
+    LOOP
+        EXECUTE format('DELETE FROM %I', name);
+    END LOOP;
+    PERFORM setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences WHERE schemaname = 'public';
+END $$
+"""
 
 CONFIG = """
 listen_addresses = '127.0.0.1'
@@ -46,7 +60,7 @@ class PostgreSQL:
         self.host = "127.0.0.1"
         self.port = 0
         self._numbers = itertools.count(1)
-        self._has_template = False
+        self._is_migrated = False
         self._program: Program | None = None
         self._closing = contextlib.ExitStack()
 
@@ -151,15 +165,17 @@ class PostgreSQL:
         self.query(f'CREATE DATABASE "{name}" TEMPLATE template0')
         return self.url(name)
 
-    def create_migrated_database(self, migrate: Callable[[str], None]) -> str:
-        """Create a database with the schema that `migrate` gives to a URL, once: later ones are copies; its URL."""
-        if not self._has_template:
-            self.query(f'CREATE DATABASE "{TEMPLATE}" TEMPLATE template0')
-            migrate(self.url(TEMPLATE))
-            self._has_template = True
-        name = f"test_{next(self._numbers)}"
-        self.query(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
-        return self.url(name)
+    def emptied_database(self, migrate: Callable[[str], None]) -> str:
+        """The URL of a database with the schema that `migrate` gives to it, without rows, to which nobody is connected.
+
+        It is the same one each time: a new one costs 0.3 s of CPU, emptying this one 0.02.
+        """
+        if not self._is_migrated:
+            self.query(f'CREATE DATABASE "{MIGRATED}" TEMPLATE template0')
+            migrate(self.url(MIGRATED))
+            self._is_migrated = True
+        self.query(EMPTY, MIGRATED)
+        return self.url(MIGRATED)
 
     def drop_database(self, url: str) -> None:
         """Drop a database, and whoever is still connected to it."""

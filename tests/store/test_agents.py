@@ -8,16 +8,14 @@ import pytest
 from sqlalchemy import Row
 
 from postroom import config
-from postroom.store import agents, migrate
+from postroom.store import agents
 from postroom.store.agents import NewAgent
 from postroom.store.engine import Store
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    sqlite = f"sqlite:///{tmp_path}/postroom.db"
-    store = Store(sqlite if request.param == "sqlite" else request.getfixturevalue("postgresql_url"))
-    migrate.upgrade(store)
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    store = Store(store_url)
     yield store
     store.dispose()
 

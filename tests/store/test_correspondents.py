@@ -6,20 +6,15 @@ import pytest
 
 from postroom.store import correspondents
 from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 MONTH = timedelta(days=30)
 ANN = "Ann@Example.org"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def connection(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/postroom.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    )
-    store = Store(url)
-    upgrade(store)
+@pytest.fixture
+def connection(store_url):
+    store = Store(store_url)
     with store.write() as opened:
         yield opened
     store.dispose()

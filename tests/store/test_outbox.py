@@ -9,7 +9,6 @@ from sqlalchemy import insert, select
 
 from postroom.store import outbox
 from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 from postroom.store.outbox import NewDelivery, Outcome
 from postroom.store.tables import Event, RawMail, ThreadRef, Ticket
 
@@ -17,13 +16,9 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/postroom.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
-    )
-    opened = Store(url)
-    upgrade(opened)
+@pytest.fixture
+def store(store_url):
+    opened = Store(store_url)
     with opened.write() as connection:
         connection.execute(insert(Ticket).values(
             id=1, number=1001, key=1, ref="T-1001", subject="s", normal_subject="s", description="", ticket_type="question", source="email",
@@ -193,9 +188,8 @@ def test_a_renewed_lease_holds(store):
         assert outbox.recover(connection, NOW, alone=False) == (0, 0)
 
 
-def test_a_daemon_whose_clock_is_wrong_takes_over_nothing_that_another_still_sends(postgresql_url):
-    store = Store(postgresql_url)
-    upgrade(store)
+def test_a_daemon_whose_clock_is_wrong_takes_over_nothing_that_another_still_sends(migrated_url):
+    store = Store(migrated_url)
     put(store, delivery(1, ticket_id=None))
     try:
         assert len(claim(store, "right")) == 1

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from postroom.store import agents, inbound, ingested, messages, migrate, reports, tickets
+from postroom.store import agents, inbound, ingested, messages, reports, tickets
 from postroom.store.agents import NewAgent
 from postroom.store.engine import Store
 from postroom.store.inbound import NewInbound
@@ -17,11 +17,9 @@ from postroom.store.reports import Filter
 AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
-    sqlite = f"sqlite:///{tmp_path}/postroom.db"
-    store = Store(sqlite if request.param == "sqlite" else request.getfixturevalue("postgresql_url"))
-    migrate.upgrade(store)
+@pytest.fixture
+def store(store_url):
+    store = Store(store_url)
     yield store
     store.dispose()
 
