@@ -25,6 +25,7 @@ class Store(Section, frozen=True, kw_only=True):
     """`[store]`: where everything is kept."""
 
     url: str = "sqlite:///var/postroom.db"
+    direct_url: str = ""  # past a pooler that gives each transaction another connection; "" where there is none
 
 
 class Smtp(Section, frozen=True, kw_only=True):

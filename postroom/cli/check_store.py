@@ -62,7 +62,7 @@ def _opened(settings: config.Config) -> Iterator[Store | None]:
     if file is not None and not file.exists():
         yield None
         return
-    store = Store(settings.store_url())
+    store = Store(settings.store_url(), direct_url=settings.store.direct_url)
     try:
         yield store
     finally:
@@ -72,7 +72,8 @@ def _opened(settings: config.Config) -> Iterator[Store | None]:
 def database(settings: config.Config) -> str:
     """Which it is; that it has our schema, can be written, and (SQLite) is not damaged."""
     from postroom.cli.opening import database_file
-    from postroom.store import migrate
+    from postroom.daemon.begin import LENT
+    from postroom.store import migrate, news
 
     file = database_file(settings)
     if file is not None and file.exists() and not os.access(file, os.W_OK):
@@ -86,6 +87,13 @@ def database(settings: config.Config) -> str:
             store.look_through()
         if migrate.is_current(store):
             _write(store)
+            if not settings.store.direct_url and store.is_lent_by_transaction():
+                raise ConfigError(LENT)
+            if not store.is_sqlite and not news.is_heard(store):
+                key = "direct_url" if settings.store.direct_url else "url"
+                return Doubt(
+                    f"{name}: what one daemon tells (NOTIFY) another does not hear; store.{key} leads to a pooler"
+                )
             return f"{name}, schema {migrate.HEAD}{', sound' if store.is_sqlite else ''}"
         if store.is_sqlite:
             return f"{name}, schema {migrate.version(store) or 'none'}; the daemon brings it to {migrate.HEAD}"

@@ -28,7 +28,7 @@ def open_store(settings: config.Config, create: bool = False) -> Iterator[Store]
     if not create:
         _must_exist(settings)
     log_errors_only(settings)
-    store = Store(settings.store_url())
+    store = Store(settings.store_url(), direct_url=settings.store.direct_url)
     try:
         if not migrate.is_current(store):
             _bring_up_to_date(store)

@@ -68,7 +68,7 @@ def restore(config: Config, source: Path) -> Restored:
         made_at = str(facts["madeAt"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source}: is no backup of `postroom backup`: {error}") from error
-    store = Store(config.store_url())
+    store = Store(config.store_url(), direct_url=config.store.direct_url)
     try:
         wanted = backup.SQLITE if store.is_sqlite else backup.POSTGRESQL
         if file.name != wanted or not file.is_file():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -16,11 +14,15 @@ from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.logger import structlog
 from postroom.store import inbound, migrate
-from postroom.store.engine import DAEMON, DAEMON_NAME, Store, StoreHeld
+from postroom.store.engine import DAEMON, Store, StoreHeld, daemon_name
 
 if TYPE_CHECKING:
     from postroom.daemon.checking import Checker
 
+LENT = (
+    "store.url: a pooler lends us another connection for each transaction; name PostgreSQL itself in store.direct_url, or "
+    "have it pool by session"
+)
 STORE_RETRY_SECONDS = 1.0  # between attempts to open a store that does not answer
 
 log = structlog.get_logger()
@@ -37,7 +39,7 @@ def read_secrets(config: Config) -> dict[str, str]:
 
 async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> House | None:
     """The house, for this daemon alone where it must be; waits for a database that does not answer. None: told to stop."""
-    store = Store(config.store_url())
+    store = Store(config.store_url(), direct_url=config.store.direct_url)
     closing.callback(store.dispose)
     if not await _hold(store, closing, stop):
         return None
@@ -45,9 +47,13 @@ async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
         try:
             if not store.is_sqlite and not migrate.is_current(store):
                 raise ConfigError("store.url: the database has another version's schema; run: postroom migrate")
+            if not config.store.direct_url and store.is_lent_by_transaction():
+                raise ConfigError(LENT)
             store.refuse_if_damaged()
             house = closing.enter_context(open_house(config))
-            house.store.call_itself(f"{DAEMON_NAME} {socket.gethostname()}:{os.getpid()}")
+            if not store.is_sqlite:
+                store.dispose()  # the house has connections of its own
+            house.store.call_itself(daemon_name(house.store.node))
             house.notifier.read_keys()
             if store.is_sqlite:  # what was claimed, a daemon that is dead had claimed
                 with store.write() as connection:

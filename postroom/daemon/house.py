@@ -61,7 +61,7 @@ def open_house(config: Config) -> Iterator[House]:
 
     Raises ConfigError for a store, keys or templates that cannot be used.
     """
-    store = Store(config.store_url())
+    store = Store(config.store_url(), direct_url=config.store.direct_url)
     try:
         if store.is_sqlite:
             upgrade(store)

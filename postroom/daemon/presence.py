@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from postroom.errors import PostroomError
+from postroom.errors import PostroomError, TemporaryFailure
 from postroom.logger import structlog
 from postroom.store import nodes
 from postroom.store.engine import Store
@@ -99,6 +99,11 @@ class Presence:
         with self._store.read() as connection:
             dead = nodes.dead(connection, self._clock())
         for name in dead:
+            try:
+                with self._store.write() as connection:
+                    nodes.end_sessions(connection, name)
+            except TemporaryFailure as error:  # then PostgreSQL ends them, in its own time
+                log.warning("deferred", node=name, why=str(error))
             with self._store.write() as connection:
                 freed = nodes.bury(connection, name, self._clock())
             if freed is not None:

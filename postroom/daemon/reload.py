@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # What is made once at the start; another value waits for the next one.
 FIXED = {
-    "store": ("url",),
+    "store": ("url", "direct_url"),
     "smtp": ("protocol", "max_memory"),
     "processing": ("workers", "parse_seconds", "parse_memory"),
     "health": ("listen", "public"),

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase
@@ -32,14 +32,18 @@ from postroom.store import news, waiting
 from postroom.store.turns import Turns
 
 DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to PostgreSQL
+NAME_MAX = 63  # octets that PostgreSQL keeps of it
 DAEMON = "daemon"  # who holds a store for good
 HOLDER_MAX = 100  # octets that the lock file's words take
+# What one transaction prepares, the connection of the next has not.
+UNPREPARED: dict[str, Any] = {"prepare_threshold": None}
 BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
 DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 UNUSABLE = (*DAMAGED, "SQLITE_READONLY")  # waiting mends none of them
 RESCUE = "; keep the file: postroom rescue gets its mail out"
 QUICK_CHECK_MAX = 64 << 20  # octets that are looked through at each start, at about 0.2 s
 WAL_AUTOCHECKPOINT = 16000  # pages of 4 KiB: far more than a daemon lets the log grow to (checkpoint.py)
+LENT_TRIES = 3  # others may be given the connection in between
 ALONE = 0x706F7374726F6F6D  # "postroom": the advisory lock of those who write alone, one in a database
 ALONE_IDLE_MAX = "60s"  # a daemon that hangs or is cut off, lock in hand, loses it with its transaction
 _COMMITTED = "postroom_committed"  # in a connection's own dictionary
@@ -49,18 +53,28 @@ _COMMITTED = "postroom_committed"  # in a connection's own dictionary
 _alone = text(
     "SELECT set_config('idle_in_transaction_session_timeout', :idle, true), pg_advisory_xact_lock(:lock)"
 ).bindparams(idle=ALONE_IDLE_MAX, lock=ALONE)
+_backend = text("SELECT pg_backend_pid()")
+
+
+def daemon_name(node: str) -> str:
+    """What that daemon calls itself to PostgreSQL; of a long name the end, which tells it from others."""
+    return f"{DAEMON_NAME} {node[len(DAEMON_NAME) + 1 - NAME_MAX :]}"
 
 
 class Store:
     """An open database. Safe to share between threads; close it with `dispose()`."""
 
-    def __init__(self, url: str, busy_seconds: float = BUSY_SECONDS) -> None:
-        """Raises ConfigError where the URL names no database that we can use."""
+    def __init__(self, url: str, busy_seconds: float = BUSY_SECONDS, direct_url: str = "") -> None:
+        """Raises ConfigError where a URL names no database that we can use.
+
+        `direct_url`: of the same database, where `url` is a pooler's that gives each transaction another connection.
+        """
         self.url = url
+        self.listening_url = _parsed(direct_url, "direct_url") if direct_url else _parsed(url)
         self.busy_seconds = busy_seconds
         self._turns = Turns()
         self.urgent_seconds = 0.0  # that urgent writers have taken of late, each, smoothed
-        self.engine = _open(url, busy_seconds)
+        self.engine = _open(url, busy_seconds, is_pooled=bool(direct_url))
         event.listen(self.engine, "before_cursor_execute", waiting.before_sqlalchemys)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.node = (
@@ -134,6 +148,22 @@ class Store:
         with _classified(), self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def is_lent_by_transaction(self) -> bool:
+        """Whether a pooler lends our connections one of the server's for a transaction at a time, so that nothing outlasts one.
+
+        It shows where the next transaction, on another connection of ours, comes upon the same one of the server's.
+        """
+        if self.is_sqlite:
+            return False
+        with _classified(), self.engine.connect() as idle:
+            for _ in range(LENT_TRIES):
+                with idle.begin():
+                    before = idle.execute(_backend).scalar_one()
+                with self.read() as connection:
+                    if connection.execute(_backend).scalar_one() == before:
+                        return True
+        return False
+
     def refuse_if_damaged(self) -> None:
         """ConfigError where SQLite finds the file damaged: at once, not with the mail that comes upon it at night.
 
@@ -158,7 +188,7 @@ class Store:
         if not self.is_sqlite:
             self.engine.dispose()
             event.listen(
-                self.engine, "do_connect", lambda _d, _r, _args, params: params.update(application_name=name[:63])
+                self.engine, "do_connect", lambda _d, _r, _args, params: params.update(application_name=name[:NAME_MAX])
             )
 
     def held_by(self) -> StoreHeld | None:
@@ -276,9 +306,16 @@ def _insert_new(dialect: str, table: type[DeclarativeBase]) -> Any:
     return _insert_for(dialect, table).on_conflict_do_nothing()
 
 
-def _open(url: str, busy_seconds: float) -> Engine:
+def _parsed(url: str, key: str = "url") -> URL:
     try:
-        parsed = make_url(url)
+        return make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(f"store.{key}: {error}") from error
+
+
+def _open(url: str, busy_seconds: float, is_pooled: bool) -> Engine:
+    parsed = _parsed(url)
+    try:
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(url, parsed.database, busy_seconds)
         if parsed.drivername != "postgresql+psycopg":
@@ -288,7 +325,7 @@ def _open(url: str, busy_seconds: float) -> Engine:
             hide_parameters=True,
             pool_pre_ping=True,
             pool_size=8,
-            connect_args={"connect_timeout": int(busy_seconds)},
+            connect_args={"connect_timeout": int(busy_seconds), **(UNPREPARED if is_pooled else {})},
         )
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(f"store.url: {error}") from error

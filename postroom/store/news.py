@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CHANNEL = "postroom"  # of the database
 INBOUND, OUTBOX = "inbound", "outbox"  # there is mail to process, there is mail to send
 CONNECT_SECONDS = 4
+HEARD_SECONDS = 3.0  # a thousand times what it takes
 SILENT_MS = 10_000  # for so long what we send may stay without an answer before the connection counts as dead
 
 _KEY = "postroom_news"  # in a connection's own dictionary
@@ -49,7 +50,7 @@ def listen(store: Store) -> Iterator[Listening]:
     """A connection of its own that hears what others tell. Raises TemporaryFailure where the database does not answer."""
     import psycopg  # noqa: PLC0415 - only who has a PostgreSQL has it
 
-    arguments, found = store.engine.dialect.create_connect_args(store.engine.url)
+    arguments, found = store.engine.dialect.create_connect_args(store.listening_url)
     keywords: dict[str, Any] = {**found, "connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": SILENT_MS}
     keywords["application_name"] = f"postroom ear {store.node}"[:63]
     try:
@@ -58,6 +59,14 @@ def listen(store: Store) -> Iterator[Listening]:
             yield Listening(connection, store.node)
     except psycopg.Error as error:
         raise TemporaryFailure(f"database: {str(error).strip().partition(chr(10))[0]}") from error
+
+
+def is_heard(store: Store) -> bool:
+    """Whether what one connection tells is heard on the one that listens. Waits HEARD_SECONDS where it is not."""
+    with listen(store) as ear:
+        with store.write() as connection:
+            connection.execute(_notify, {"channel": CHANNEL, "what": f"{OUTBOX} somebody"})
+        return bool(ear.wait(HEARD_SECONDS))
 
 
 class Listening:

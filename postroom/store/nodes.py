@@ -13,14 +13,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from postroom.store import leases
-from postroom.store.engine import insert
+from postroom.store.engine import daemon_name, insert
 from postroom.store.tables import Delivery, ImapLease, InboundEmail, Node
 
 LEASE = timedelta(seconds=10)  # a survivor takes over after so long: well above a slow commit, well below a stuck queue
+
+_end = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :called "
+    "AND state <> 'idle' AND EXISTS (SELECT FROM node WHERE name = :node AND until < clock_timestamp())"
+)
 
 
 def beat(connection: Connection, name: str, machine: datetime) -> None:
@@ -39,6 +44,15 @@ def living(connection: Connection, machine: datetime) -> list[str]:
 def dead(connection: Connection, machine: datetime) -> list[str]:
     """Who has been silent for too long, and was not buried yet."""
     return list(connection.execute(select(Node.name).where(Node.until < leases.now(connection, machine))).scalars())
+
+
+def end_sessions(connection: Connection, name: str) -> int:
+    """End what a dead daemon has open at the database; how many sessions that were.
+
+    One that hangs or is cut off keeps its transaction, with the desk's lock and its rows, for as long as the server
+    thinks that it is there. Raises TemporaryFailure, by `write()`, where we may not: it logs in as another role than we.
+    """
+    return len(connection.execute(_end, {"node": name, "called": daemon_name(name)}).all())
 
 
 def bury(connection: Connection, name: str, machine: datetime | None) -> tuple[int, int] | None:

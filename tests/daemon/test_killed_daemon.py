@@ -1,7 +1,10 @@
-"""Two real daemons on one PostgreSQL, a thousand mails of a hundred threads, and one of the two is killed on the way."""
+"""Real daemons on one PostgreSQL, one of which is killed, or hangs: the others go on with what it had."""
 
 import hashlib
 import random
+import signal
+import time
+from contextlib import ExitStack
 
 import pytest
 from peers import threads
@@ -13,12 +16,11 @@ from sqlalchemy import func, select
 from postroom import config as settings
 from postroom.daemon import house
 from postroom.store import inbound, nodes
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 from postroom.store.tables import InboundEmail, Message
 
 pytestmark = pytest.mark.xdist_group("journeys")
 
+MAILS = 400
 TOML = """
 [store]
 url = "{url}"
@@ -42,39 +44,59 @@ def states(desk):
         return dict(connection.execute(query).all())
 
 
-def test_a_daemon_that_is_killed_among_a_thousand_mails_loses_nothing_and_stalls_nothing_for_long(
-    postgresql_url, tmp_path
+def test_what_a_killed_and_a_stopped_daemon_had_in_hand_is_done_by_the_third_and_nobody_waits_for_long(
+    migrated_url, tmp_path, postgresql
 ):
-    letters = threads.conversations(random.Random(5), threads=100, mails=1000)
-    toml = TOML.replace("{url}", postgresql_url).replace("{folder}", str(tmp_path))
-    config = settings.parse({**CONFIG, "store": {"url": postgresql_url}, "keys": {"file": "keys"}}, tmp_path)
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
+    """One hangs in the middle of its transaction, with the desk's lock, and is stopped; one is killed as it waits for that."""
+    letters = threads.conversations(random.Random(5), threads=40, mails=MAILS)
+    toml = TOML.replace("{url}", migrated_url).replace("{folder}", str(tmp_path))
+    config = settings.parse({**CONFIG, "store": {"url": migrated_url}, "keys": {"file": "keys"}}, tmp_path)
     with house.open_house(config) as opened:
         desk = TestHouse(opened)
-        with Daemon(tmp_path / "survivor", toml), Daemon(tmp_path / "victim", toml) as victim:
-            with desk.store.write() as connection:
-                inbound.accept(connection, [
-                    inbound.NewInbound("support", SUPPORT, one.raw, hashlib.sha256(one.raw).hexdigest(), "smtp", "cy@cy.example", house.now())
-                    for one in letters
-                ])  # fmt: skip
-            wait_until(lambda: states(desk).get("processed", 0) > 60, "both are at it", 60)
+        with desk.store.write() as connection:
+            inbound.accept(connection, [
+                inbound.NewInbound("support", SUPPORT, one.raw, hashlib.sha256(one.raw).hexdigest(), "smtp", "cy@cy.example", house.now())
+                for one in letters
+            ])  # fmt: skip
+        hangs = {"POSTROOM_FAILPOINT": "process-between:hang"}
+        with ExitStack() as running:
+            stopped = running.enter_context(Daemon(tmp_path / "stopped", toml, env=hangs))
+            name = wait_until(lambda: _named(desk, stopped), "it is known", 60)
+            wait_until(lambda: name in _holders(postgresql, migrated_url), "it has the lock", 60)
+            killed = running.enter_context(Daemon(tmp_path / "killed", toml))
+            other = wait_until(lambda: _named(desk, killed), "it is known", 60)
+            wait_until(lambda: _count(desk, InboundEmail.claimed_by.startswith(f"{other} ")), "it has mail in hand", 60)
+            running.enter_context(Daemon(tmp_path / "survivor", toml))
+            stopped.send(signal.SIGSTOP)
+            killed.kill()
+            began = time.monotonic()
+            assert states(desk).get("processed", 0) == 0
+            wait_until(lambda: states(desk).get("processed"), "the third goes on", 120)
+            stalled = time.monotonic() - began
+            wait_until(lambda: states(desk) == {"processed": MAILS}, f"all are processed, not {states(desk)}", 300)
             with desk.store.read() as connection:
-                [name] = [n for n in nodes.living(connection, house.now()) if f":{victim.pid}:" in n]
-                claimed = InboundEmail.claimed_by.startswith(f"{name} ")
-            wait_until(lambda: _count(desk, claimed), "the victim has mail in hand", 60)
-            victim.kill()
-            left = _count(desk, claimed)
-            wait_until(lambda: states(desk) == {"processed": 1000}, f"all are processed, not {states(desk)}", 120)
-            with desk.store.read() as connection:
-                assert name not in nodes.living(connection, house.now()), f"it had {left} in hand"
+                assert not {name, other} & set(nodes.living(connection, house.now()))
+            stopped.send(signal.SIGCONT)
+            stopped.kill()
         assert {frozenset(m.email_message_id for m in desk.conversation(t.id)) for t in desk.tickets()} == (
             threads.grouping(letters)
         )
         with desk.store.read() as connection:
             messages = select(func.count(), func.count(Message.inbound_id.distinct())).select_from(Message)
-            assert connection.execute(messages).one() == (1000, 1000)
+            assert connection.execute(messages).one() == (MAILS, MAILS)
+    print(f"stalled for {stalled:.1f} s; a lease is {nodes.LEASE.total_seconds():g} s")
+
+
+def _named(desk, daemon):
+    """The name that a daemon has among the others; "" before it has said that it lives."""
+    with desk.store.read() as connection:
+        return next((n for n in nodes.living(connection, house.now()) if f":{daemon.pid}:" in n), "")
+
+
+def _holders(postgresql, url):
+    """Who has an advisory lock, by the end of the name that it gives to PostgreSQL."""
+    query = "SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory' AND granted"
+    return {name.rpartition(" ")[2] for (name,) in postgresql.query(query, url.rpartition("/")[2])}
 
 
 def _count(desk, condition):
@@ -111,15 +133,12 @@ def opened(daemon):
 
 
 def test_a_folder_is_watched_by_one_daemon_and_by_the_other_when_that_one_is_killed_or_stopped(
-    postgresql_url, tmp_path, dovecot
+    migrated_url, tmp_path, dovecot
 ):
-    toml = TOML.replace("{url}", postgresql_url).replace("{folder}", str(tmp_path)) + IMAP.replace(
+    toml = TOML.replace("{url}", migrated_url).replace("{folder}", str(tmp_path)) + IMAP.replace(
         "{port}", str(dovecot.port)
     )
     env = {"IMAP_PASSWORD": dovecot.password}
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
     dovecot.append_all("support", [letter(n) for n in range(20)])
     with Daemon(tmp_path / "one", toml, env=env) as one:
         one.wait_for_log("watching")

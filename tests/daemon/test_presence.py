@@ -11,9 +11,9 @@ from sqlalchemy import select, text, update
 from postroom import config as settings
 from postroom.daemon import house
 from postroom.daemon.presence import Presence
+from postroom.errors import TemporaryFailure
 from postroom.store import inbound, nodes, outbox
-from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
+from postroom.store.engine import Store, daemon_name
 from postroom.store.outbox import NewDelivery
 from postroom.store.tables import Delivery, ImapLease, InboundEmail, Node
 
@@ -22,10 +22,9 @@ FOLDER = ("support@imap.example.com:993", "INBOX")
 
 
 @pytest.fixture
-def stores(postgresql_url):
+def stores(migrated_url):
     """Two processes' stores on one database."""
-    opened = [Store(postgresql_url), Store(postgresql_url)]
-    upgrade(opened[0])
+    opened = [Store(migrated_url), Store(migrated_url)]
     yield opened
     for store in opened:
         store.dispose()
@@ -118,6 +117,63 @@ def test_who_could_not_reach_the_database_himself_buries_nobody_until_all_could_
         assert nodes.dead(connection, house.now()) == [one.node]
 
 
+def test_a_daemon_that_hangs_lock_and_rows_in_hand_loses_them_as_soon_as_it_is_dead(stores):
+    """As one that is stopped (SIGSTOP), or whose network is cut: to the server it is still there."""
+    one, two = stores
+    accept(one, mail())
+    for store in stores:
+        store.call_itself(daemon_name(store.node))
+    with one.write() as connection:
+        nodes.beat(connection, one.node, house.now())
+        inbound.claim(connection, f"{one.node} aaa", house.now(), LONG, 10)
+    survivor = Presence(two)
+    survivor.look()
+    survivor._steady_since -= 2 * nodes.LEASE.total_seconds()
+
+    def outlive():
+        with one.write(alone=True) as hanging:
+            assert len(inbound.held(hanging, f"{one.node} aaa", [1])) == 1
+            survivor.look()
+            assert received(two) == [("processing", f"{one.node} aaa")], "it lives"
+            fall_silent(two, one.node)
+            survivor.look()
+            assert received(two) == [("pending", None)]
+            with two.write(alone=True):
+                pass
+            inbound.held(hanging, f"{one.node} aaa", [1])
+
+    with pytest.raises(TemporaryFailure):
+        outlive()
+    with two.read() as connection:
+        assert nodes.living(connection, house.now()) == [two.node], "which ended no session of its own"
+
+
+def test_who_may_not_end_anothers_sessions_takes_over_all_the_same(stores, postgresql, migrated_url):
+    """Where each daemon logs in as a role of its own."""
+    one, two = stores
+    one.call_itself(daemon_name(one.node))
+    database = migrated_url.rpartition("/")[2]
+    postgresql.query("CREATE ROLE other LOGIN")
+    other = Store(migrated_url.replace("postgres@", "other@"))
+    try:
+        postgresql.query("GRANT ALL ON ALL TABLES IN SCHEMA public TO other", database)
+        with one.write() as connection:
+            nodes.beat(connection, one.node, house.now())
+        fall_silent(two, one.node)
+        survivor = Presence(other)
+        survivor.look()
+        survivor._steady_since -= 2 * nodes.LEASE.total_seconds()
+        with one.write(alone=True) as hanging:
+            hanging.execute(text("SELECT 1"))
+            survivor.look()
+        with two.read() as connection:
+            assert nodes.living(connection, house.now()) == [other.node]
+    finally:
+        other.dispose()
+        postgresql.query("DROP OWNED BY other", database)
+        postgresql.query("DROP ROLE other")
+
+
 def test_a_daemon_that_ends_frees_what_it_has_and_is_known_no_more(stores):
     one, two = stores
     accept(one, mail())
@@ -134,14 +190,16 @@ def test_a_daemon_that_ends_frees_what_it_has_and_is_known_no_more(stores):
         assert connection.execute(select(ImapLease.node)).all() == []
 
 
-def test_a_daemon_that_cannot_speak_goes_on_trying(stores, postgresql):
+def test_a_daemon_that_cannot_speak_goes_on_trying(stores):
     one, two = stores
     with Presence(one, every=0.05) as presence:
         with two.write() as connection:
             connection.execute(text("ALTER TABLE node RENAME TO gone"))
-        wait_until(lambda: presence._steady_since is None, "it noticed")
-        with two.write() as connection:
-            connection.execute(text("ALTER TABLE gone RENAME TO node"))
+        try:
+            wait_until(lambda: presence._steady_since is None, "it noticed")
+        finally:  # the next test has this database too
+            with two.write() as connection:
+                connection.execute(text("ALTER TABLE gone RENAME TO node"))
         wait_until(lambda: presence._steady_since is not None, "it speaks again")
 
 

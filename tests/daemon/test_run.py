@@ -16,7 +16,6 @@ from peers.postgresql import PostgreSQL
 from peers.processes import wait_until
 
 from postroom.store.engine import Store
-from postroom.store.migrate import upgrade
 
 CONFIG = """
 [smtp]
@@ -293,27 +292,21 @@ def test_postgresql_without_the_schema_is_refused_and_the_remedy_named(tmp_path:
     assert "run: postroom migrate" in output
 
 
-def test_two_daemons_share_one_postgresql(start_daemon: Start, postgresql_url: str) -> None:
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    config = CONFIG + f'[store]\nurl = "{postgresql_url}"\n'
+def test_two_daemons_share_one_postgresql(start_daemon: Start, migrated_url: str) -> None:
+    config = CONFIG + f'[store]\nurl = "{migrated_url}"\n'
     one, two = start_daemon(config, name="one"), start_daemon(config, name="two")
     deliver(one)
     deliver(two)
     assert "is_new=yes" in one.wait_for_log("accepted")
     assert "is_new=no" in two.wait_for_log("accepted")
-    pids = {daemon.rpartition(":")[2] for daemon in one.json("status")[0]["daemons"]}
+    pids = {daemon.split(":")[1] for daemon in one.json("status")[0]["daemons"]}
     assert pids == {str(one.pid), str(two.pid)}
 
 
 def test_a_postgresql_that_hangs_is_a_451_in_time_and_recovers(
-    start_daemon: Start, postgresql: PostgreSQL, postgresql_url: str
+    start_daemon: Start, postgresql: PostgreSQL, migrated_url: str
 ) -> None:
-    store = Store(postgresql_url)
-    upgrade(store)
-    store.dispose()
-    daemon = start_daemon(CONFIG + f'[store]\nurl = "{postgresql_url}"\n')
+    daemon = start_daemon(CONFIG + f'[store]\nurl = "{migrated_url}"\n')
     postgresql.pause()
     try:
         with pytest.raises(smtplib.SMTPDataError) as error:
@@ -322,7 +315,7 @@ def test_a_postgresql_that_hangs_is_a_451_in_time_and_recovers(
         postgresql.resume()
     assert error.value.smtp_code == 451
     wait_until(lambda: delivered(daemon), "it takes mail again")
-    assert len(postgresql.query("SELECT id FROM inbound_email", postgresql_url.rpartition("/")[2])) == 1
+    assert len(postgresql.query("SELECT id FROM inbound_email", migrated_url.rpartition("/")[2])) == 1
 
 
 def delivered(daemon: Daemon) -> bool:
