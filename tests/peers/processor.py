@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import postroom
 
@@ -28,10 +29,12 @@ def _running(config: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def drain_together(configs: Sequence[Path], seconds: list[float] | None = None) -> list[dict[str, int]]:
+def drain_together(
+    configs: Sequence[Path], seconds: list[float] | None = None, settled: list[set[int]] | None = None
+) -> list[dict[str, int]]:
     """Let a Processor for each configuration drain what is pending, all at the same time; what each of them counted.
 
-    `seconds` gets how long that took.
+    `seconds` gets how long that took, `settled` the ids of what each one settled.
     """
     with ExitStack() as stack:
         running = [stack.enter_context(_running(config)) for config in configs]
@@ -47,7 +50,10 @@ def drain_together(configs: Sequence[Path], seconds: list[float] | None = None) 
         if seconds is not None:
             seconds.append(time.monotonic() - began)
         assert [process.returncode for process in running] == [0] * len(running)
-        return [json.loads(answer) for answer in answers]
+        ended = [json.loads(answer) for answer in answers]
+        if settled is not None:
+            settled += [set(one["settled"]) for one in ended]
+        return [one["counts"] for one in ended]
 
 
 def _main(path: str) -> None:
@@ -58,15 +64,24 @@ def _main(path: str) -> None:
     from postroom.daemon.process import Processor
     from postroom.daemon.workers import Workers
 
-    quiet = structlog.make_filtering_bound_logger("warning")
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr), wrapper_class=quiet)
+    settled: list[int] = []
+
+    def note(_logger: Any, level: str, event: Any) -> Any:
+        """Of each mail that is settled the log has a line; what is worse is shown."""
+        if level == "info":
+            settled.extend([event["inbound"]] if "inbound" in event else [])
+            raise structlog.DropEvent
+        return event
+
+    render = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure([note, render], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = config.load(path)
     with house.open_house(settings) as opened, Workers(settings.processing) as workers:
         workers.parse_all([b"Subject: wake up\r\n\r\n"])  # what they import is imported now
         print("ready", flush=True)
         sys.stdin.readline()
         counts = Processor(settings, opened.store, workers, opened.reception, house.now).drain()
-        print(json.dumps(counts), flush=True)
+        print(json.dumps({"counts": counts, "settled": settled}), flush=True)
 
 
 if __name__ == "__main__":
