@@ -17,6 +17,7 @@ from postroom.daemon.process import CLAIMS_MAX, LEASE, Processor
 from postroom.daemon.workers import Workers
 from postroom.errors import TemporaryFailure
 from postroom.store import inbound
+from postroom.store.engine import Store
 from postroom.store.tables import InboundEmail
 
 
