@@ -22,6 +22,11 @@ QUOTED = re.compile(r"""(?<![A-Za-z0-9])[bu]?(?:'(?:[^'\\]|\\.)*(?:'|\Z)|"(?:[^"
 class PostroomError(Exception):
     """The root of the tree."""
 
+    @property
+    def said(self) -> str:
+        """Its message; where that is a `Saying`, it still is one, which `str()` of an error is not."""
+        return self.args[0] if self.args and isinstance(self.args[0], str) else str(self)
+
 
 class UserError(PostroomError):
     """What a person caused or can mend: shown as one line, saying what to do."""

@@ -11,6 +11,7 @@ from postroom import config
 from postroom.cli import output
 from postroom.cli.opening import open_store
 from postroom.errors import ConfigError, UserError
+from postroom.saying import recalled
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -38,7 +39,7 @@ def list_(config_path: str | None, as_json: bool) -> None:
         return
     output.print_table(
         ("ADDRESS", "SINCE", "BECAUSE", "WHY~"),
-        [(r.address, r.complained_at or r.held_at, _because(r), r.complained_why or r.held_why) for r in rows],
+        [(r.address, r.complained_at or r.held_at, _because(r), _why(r)) for r in rows],
         "no address is held",
     )
 
@@ -122,9 +123,14 @@ def as_object(row: Row[Any]) -> dict[str, Any]:
     """What is known of an address, as JSON."""
     return {
         "address": row.address, "held": bool(row.held_at or row.complained_at), "because": _because(row),
-        "since": output.utc(row.complained_at or row.held_at), "why": row.complained_why or row.held_why,
+        "since": output.utc(row.complained_at or row.held_at), "why": _why(row),
         "hardBounces": row.hard_bounces, "bouncesSince": output.utc(row.bounces_since), "language": row.language,
     }  # fmt: skip
+
+
+def _why(row: Row[Any]) -> str | None:
+    kept = row.complained_why or row.held_why
+    return recalled(kept) if kept else None
 
 
 def _because(row: Row[Any]) -> str | None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from postroom.saying import Saying
+
 # C0 and C1 (but not newline and tab), and what changes the direction of text (UAX #9)
 UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 TOKEN = re.compile(r"\+[a-z2-7]{36,64}@", re.IGNORECASE)
@@ -27,8 +29,14 @@ def print_json(item: dict[str, Any]) -> None:
     import msgspec
 
     out = sys.stdout.buffer
-    out.write(msgspec.json.encode(item) + b"\n")
+    out.write(msgspec.json.encode(item, enc_hook=_in_english) + b"\n")
     out.flush()
+
+
+def _in_english(value: Any) -> str:
+    if isinstance(value, Saying):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} is no JSON")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:

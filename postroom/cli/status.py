@@ -10,6 +10,7 @@ import click
 from postroom import config
 from postroom.cli import mailboxes, output
 from postroom.cli.opening import open_store
+from postroom.saying import recalled
 
 if TYPE_CHECKING:
     from postroom.store.engine import Store
@@ -76,7 +77,7 @@ def _around(store: Store, settings: config.Config) -> dict[str, Any]:
     free, floor = shutil.disk_usage(folder).free if folder else None, int(settings.smtp.min_free_disk)
     return {
         "daemonRuns": bool(names), "daemons": [name.removeprefix(DAEMON_NAME).strip() for name in names],
-        "alarms": [{"name": one.name, "detail": one.words, "since": output.utc(one.since)} for one in standing],
+        "alarms": [{"name": one.name, "detail": recalled(one.words), "since": output.utc(one.since)} for one in standing],
         "queues": queues,
         "disk": {"freeOctets": free, "refusedBelowOctets": floor, "isShort": free is not None and free < floor},
     }  # fmt: skip

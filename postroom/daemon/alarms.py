@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from postroom.errors import TemporaryFailure
 from postroom.logger import structlog
 from postroom.outbound.notify import Notifier
 from postroom.outbound.policy import BREAKER
+from postroom.saying import Saying, kept, recalled
 from postroom.store import alarms, counters, inbound, overview
 from postroom.store.alarms import Change
 from postroom.store.engine import Store
@@ -46,7 +48,9 @@ class Alarms:
         now = self._clock()
         try:
             with self._store.write(alone=True) as connection:
-                changes = alarms.follow(connection, dict(self._raised(connection, now)), now, self._steady)
+                raised = {name: kept(words) for name, words in self._raised(connection, now)}
+                followed = alarms.follow(connection, raised, now, self._steady)
+                changes = [replace(change, words=recalled(change.words)) for change in followed]
                 for change in changes:
                     self._tell(connection, change, now)
         except TemporaryFailure as error:  # nothing of it happened; the next look does it
@@ -54,50 +58,66 @@ class Alarms:
             return []
         for change in changes:
             say = log.warning if change.is_over else log.error
-            say("alarm over" if change.is_over else "alarm", alarm=change.name, why=change.words)
+            say("alarm over" if change.is_over else "alarm", alarm=change.name, why=str(change.words))
         if changes:
             self._on_enqueued()
         return changes
 
     def _tell(self, connection: Connection, change: Change, now: datetime) -> None:
-        state = "over" if change.is_over else "alarm"
-        when = f"{change.since:%Y-%m-%d %H:%M} UTC"
-        ended = f"\nIt is over since about {now - self._steady:%H:%M} UTC." if change.is_over else ""
-        self._notifier.tell_operator(
-            connection, f"{state}: {change.name}", f"{change.words}\n\nSince {when}.{ended}\n\nSee: postroom status\n"
-        )
+        title = Saying("alarm: %(name)s", name=change.name)
+        text = [change.words, Saying("Since %(when)s.", when=change.since)]
+        if change.is_over:
+            title = Saying("over: %(name)s", name=change.name)
+            text.append(Saying("It is over since about %(when)s.", when=now - self._steady))
+        self._notifier.tell_operator(connection, title, [*text, Saying("See: postroom status")])
 
     def _raised(self, connection: Connection, now: datetime) -> Iterator[tuple[str, str]]:
         seen = overview.look(connection)
         yield from self._of_mailboxes(seen, now)
         for host in seen.smarthosts:
             if host.failing_since and now - host.failing_since > self._failing:
-                yield f"smarthost {host.name}", f"{host.name} does not take our mail: {host.last_error}"
+                yield (
+                    f"smarthost {host.name}",
+                    Saying("%(host)s does not take our mail: %(why)s", host=host.name, why=host.last_error or ""),
+                )
         for login in standings(self._config, self._clock):
             if login.needs_somebody:
-                yield f"login {login.account.user} ({login.account.name})", f"{login.account.user}: {login.words}"
+                yield (
+                    f"login {login.account.user} ({login.account.name})",
+                    Saying("%(user)s: %(why)s", user=login.account.user, why=login.words),
+                )
         if seen.oldest_unprocessed and now - seen.oldest_unprocessed > self._waiting:
             yield (
                 "unprocessed mail",
-                f"the oldest unprocessed mail came at {seen.oldest_unprocessed:%Y-%m-%d %H:%M} UTC",
+                Saying("the oldest unprocessed mail came at %(when)s", when=seen.oldest_unprocessed),
             )
         # under a flood it closes with each hour and opens again: that is one story, which ends with an hour without
         hours = [counters.count(connection, BREAKER, counters.HOUR, at) for at in (now, now - counters.HOUR)]
         if max(hours) > self._config.answers.all_hour:
-            yield "breaker", "so many automatic answers are due in an hour that no more go out in it (answers.all_hour)"
+            yield (
+                "breaker",
+                Saying("so many automatic answers are due in an hour that no more go out in it (answers.all_hour)"),
+            )
         quarantined = inbound.quarantined_since(connection, now - timedelta(hours=1))
         if 0 < self._config.alarms.quarantine <= quarantined:
             yield (
                 "quarantine",
-                f"{quarantined} mails went into quarantine within an hour: postroom inbound list --state quarantined",
+                Saying(
+                    "%(count)s mails went into quarantine within an hour: postroom inbound list --state quarantined",
+                    count=quarantined,
+                ),
             )
         if (free := self._disk_short()) is not None:
             yield (
                 "disk",
-                f"{free >> 20} MiB are free; mail is refused below {int(self._config.smtp.min_free_disk) >> 20} MiB (smtp.min_free_disk)",
+                Saying(
+                    "%(free)s MiB are free; mail is refused below %(least)s MiB (smtp.min_free_disk)",
+                    free=free >> 20,
+                    least=int(self._config.smtp.min_free_disk) >> 20,
+                ),
             )
         for name in sorted(self._hanging()):
-            yield f"component {name}", f"{name} makes no progress; where it hangs is in the log"
+            yield f"component {name}", Saying("%(name)s makes no progress; where it hangs is in the log", name=name)
 
     def _of_mailboxes(self, seen: Overview, now: datetime) -> Iterator[tuple[str, str]]:
         for name, mailbox in self._config.mailbox.items():
@@ -106,7 +126,12 @@ class Alarms:
             state = seen.mailboxes.get(name)
             if state is not None and state.failing_since:
                 if now - state.failing_since > self._failing:
-                    yield f"mailbox {name}", f"{mailbox.address} cannot be read: {state.last_error}"
+                    yield (
+                        f"mailbox {name}",
+                        Saying(
+                            "%(address)s cannot be read: %(why)s", address=mailbox.address, why=state.last_error or ""
+                        ),
+                    )
                 continue
             read_at = state.last_success_at if state and state.last_success_at else self._began
             patience = timedelta(seconds=mailbox.imap.poll_seconds)
@@ -114,7 +139,9 @@ class Alarms:
                 minutes = (self._silent + patience).total_seconds() / 60
                 yield (
                     f"mailbox {name}",
-                    f"{mailbox.address} was not read for {minutes:.0f} minutes",
+                    Saying(
+                        "%(address)s was not read for %(count)s minutes", address=mailbox.address, count=round(minutes)
+                    ),
                 )
 
     def _disk_short(self) -> int | None:

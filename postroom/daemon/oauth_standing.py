@@ -10,6 +10,7 @@ from typing import Literal
 from postroom.config import Config
 from postroom.daemon.oauth import Account, accounts, now
 from postroom.errors import TemporaryFailure
+from postroom.saying import Saying
 
 WARN_SECONDS = 2 * 86_400.0  # before a login ends ...
 WARN_PART = 0.25  # ... or so much of its life: one that is renewed with each refresh never comes so near
@@ -44,19 +45,24 @@ def _standing(account: Account, used_by: tuple[str, ...]) -> Standing:
     if kept is None and account.app.way == "app":
         return Standing(account, used_by, "unused", "no token was asked for yet")
     if kept is None:
-        words = f"nobody has logged in: postroom mailboxes login {account.login}"
+        words = Saying("nobody has logged in: postroom mailboxes login %(login)s", login=account.login)
         return Standing(account, used_by, "missing", words, needs_somebody=True)
     ends_at, refreshed_at = _moment(kept.ends_at), _moment(kept.issued_at)
     if kept.refused_at is not None:
         return Standing(account, used_by, "refused", kept.refusal, ends_at, refreshed_at, needs_somebody=True)
     if ends_at is None or kept.ends_at is None:
         return Standing(account, used_by, "good", "good; no end is known", None, refreshed_at)
-    when = f"{ends_at:%Y-%m-%d %H:%M} UTC"
     left = kept.ends_at - account.clock().timestamp()
     if left < min(WARN_SECONDS, WARN_PART * (kept.lasts or WARN_SECONDS)):
-        words = f"{'ends' if left > 0 else 'ended'} {when}; log in again: postroom mailboxes login {account.login}"
+        login = account.login
+        if left > 0:
+            words = Saying("ends %(when)s; log in again: postroom mailboxes login %(login)s", when=ends_at, login=login)
+        else:
+            words = Saying(
+                "ended %(when)s; log in again: postroom mailboxes login %(login)s", when=ends_at, login=login
+            )
         return Standing(account, used_by, "ending", words, ends_at, refreshed_at, needs_somebody=True)
-    return Standing(account, used_by, "good", f"good until {when}", ends_at, refreshed_at)
+    return Standing(account, used_by, "good", Saying("good until %(when)s", when=ends_at), ends_at, refreshed_at)
 
 
 def _moment(at: float | None) -> datetime | None:

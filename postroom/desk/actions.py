@@ -17,16 +17,19 @@ from postroom.desk import workflow
 from postroom.desk.author import Agent
 from postroom.desk.happened import NEWCOMER, Happened, What
 from postroom.errors import UserError
+from postroom.saying import Saying
 from postroom.store import messages, thread_index, tickets
 
 COMMAND_LINE = "command line"  # the actor where nobody said who he is
+KINDS = {"priority": Saying("priority"), "type": Saying("type"), "category": Saying("category")}
+NOBODY = Saying("nobody")
 
 
 def find(connection: Connection, ref: str) -> Row[Any]:
     """The ticket of that reference, or the one it was merged into; UserError where there is none."""
     row = tickets.by_ref(connection, ref)
     if row is None:
-        raise UserError(f"there is no ticket {ref}; `postroom tickets list` shows those there are")
+        raise UserError(Saying("there is no ticket %(ref)s; `postroom tickets list` shows those there are", ref=ref))
     return tickets.follow(connection, row)
 
 
@@ -67,7 +70,9 @@ def reply(
 ) -> list[Happened]:
     """Answer the customer in the ticket's thread."""
     if not ticket.requester:
-        raise UserError(f"{ticket.ref} has no requester whose address is known: there is nobody to answer")
+        raise UserError(
+            Saying("%(ref)s has no requester whose address is known: there is nobody to answer", ref=ticket.ref)
+        )
     message_id = write(connection, ticket, text, "public", actor, agent.address if agent else "", now)
     status = workflow.after_agent(ticket.status)
     changes: dict[str, Any] = {"updated_at": now, "status": status}
@@ -109,8 +114,14 @@ def choice(settings: Tickets, what: str, wanted: str) -> str:
     allowed = {"priority": settings.priorities, "type": settings.types, "category": settings.categories}[what]
     found = next((one for one in allowed if one.casefold() == wanted.strip().casefold()), None)
     if found is None:
-        there_are = f"there are: {', '.join(allowed)}" if allowed else "the configuration names none"
-        raise UserError(f"there is no {what} {wanted.strip()!r}; {there_are}")
+        kind, wanted = KINDS[what], wanted.strip()
+        if not allowed:
+            raise UserError(Saying(
+                "there is no %(kind)s '%(wanted)s'; the configuration names none", kind=kind, wanted=wanted
+            ))  # fmt: skip
+        raise UserError(Saying(
+            "there is no %(kind)s '%(wanted)s'; there are: %(names)s", kind=kind, wanted=wanted, names=", ".join(allowed)
+        ))  # fmt: skip
     return found
 
 
@@ -119,7 +130,7 @@ def follow_up(
 ) -> list[Happened]:
     """Have the ticket's agents told of it again at that time, or, with None, not any more."""
     if at is not None and at <= now:
-        raise UserError("the time to look at it again has to lie ahead")
+        raise UserError(Saying("the time to look at it again has to lie ahead"))
     if ticket.follow_up_at != at:
         tickets.change(connection, ticket.id, {"follow_up_at": at, "updated_at": now})
         _event(connection, ticket.id, "follow up", {"at": at.isoformat(timespec="seconds") if at else None}, actor, now)
@@ -136,7 +147,9 @@ def say_how(
     changes = {column: words.strip() for column, words in said.items() if words is not None and words.strip()}
     code, codes = changes.get("resolution_code"), config.tickets.resolution_codes
     if code is not None and code not in codes:
-        raise UserError(f"{code!r} is no resolution code; there are: {', '.join(codes)}")
+        raise UserError(
+            Saying("'%(code)s' is no resolution code; there are: %(names)s", code=code, names=", ".join(codes))
+        )
     if changes:
         tickets.change(connection, ticket.id, {**changes, "updated_at": now})
         _event(connection, ticket.id, "solution", {"code": code} if code else {}, actor, now)
@@ -162,8 +175,10 @@ def participant(connection: Connection, ticket: Row[Any], address: str) -> Any:
     """Who takes part under that address; UserError where nobody does."""
     people = {person.address: person for person in thread_index.participants(connection, ticket.id)}
     if address.lower() not in people:
-        waiting = ", ".join(one.address for one in people.values() if not one.agreed) or "nobody"
-        raise UserError(f"{address} is not on {ticket.ref}; waiting there: {waiting}")
+        waiting = ", ".join(one.address for one in people.values() if not one.agreed) or NOBODY
+        raise UserError(Saying(
+            "%(address)s is not on %(ref)s; waiting there: %(names)s", address=address, ref=ticket.ref, names=waiting
+        ))  # fmt: skip
     return people[address.lower()]
 
 
@@ -172,7 +187,7 @@ def write(
 ) -> int:
     """Add a message of an agent's to the conversation, and nothing else; its row's id."""
     if not text.strip():
-        raise UserError("there is nothing to write: the text is empty")
+        raise UserError(Saying("there is nothing to write: the text is empty"))
     id_ = messages.add(connection, {
         "ticket_id": ticket.id, "author_type": "agent",
         "author_address": address, "author_name": actor, "visibility": visibility,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from postroom.parsers.parsed import Address, ParsedEmail
+from postroom.saying import Saying
 from postroom.threading.tokens import ReplyToken, Role
 
 
@@ -36,7 +37,7 @@ class Author:
     standing: Standing
     address: str  # lower case; "" for UNKNOWN
     name: str
-    why: str
+    why: str  # a Saying, where an agent may have to be told
     agent: Agent | None = None  # for the two agent standings; whom he claims to be, or is
 
     @property
@@ -62,11 +63,10 @@ def identify(
     is_agents = signed is not None and not any(t.role is Role.CUSTOMER for t in tokens)
     holder = next((a for a in agents.values() if signed and a.id == signed.agent), None) if is_agents else None
     if len(email.from_) != 1 or "@" not in email.from_[0].address:
-        why = f"From holds {len(email.from_)} addresses, not one"
+        why = Saying("From holds %(count)s addresses, not one", count=len(email.from_))
         if is_agents:
-            return Author(
-                Standing.UNPROVEN_AGENT, "", "", f"it came to an address signed for an agent, but {why}", holder
-            )
+            but = Saying("it came to an address signed for an agent, but %(why)s", why=why)
+            return Author(Standing.UNPROVEN_AGENT, "", "", but, holder)
         return Author(Standing.UNKNOWN, "", "", why)
     writer = email.from_[0]
     address = writer.address.lower()
@@ -74,7 +74,7 @@ def identify(
     if agent is not None:
         return _agent(agent, writer, tokens, authenticated, must_authenticate)
     if is_agents:
-        why = "it came to an address signed for an agent, but From is not that agent's"
+        why = Saying("it came to an address signed for an agent, but From is not that agent's")
         return Author(Standing.UNPROVEN_AGENT, address, writer.name, why, holder)
     if trust_reply_to and len(email.reply_to) == 1:
         contact = email.reply_to[0]
@@ -87,17 +87,19 @@ def _agent(
 ) -> Author:
     name = agent.title or writer.name
 
-    def unproven(why: str) -> Author:
+    def unproven(why: Saying) -> Author:
         return Author(Standing.UNPROVEN_AGENT, agent.address, name, why, agent)
 
     own = [t for t in tokens if t.role is Role.AGENT and t.agent == agent.id]
     if not own:
-        return unproven(f"From is agent {agent.name}'s, but it came to no address signed for {agent.name}")
+        return unproven(
+            Saying("From is agent %(name)s's, but it came to no address signed for %(name)s", name=agent.name)
+        )
     if all(t.expired for t in own):
-        return unproven(f"the address signed for {agent.name} has expired")
+        return unproven(Saying("the address signed for %(name)s has expired", name=agent.name))
     if authenticated is False:
-        return unproven(f"From is agent {agent.name}'s, but the sender's authentication failed")
+        return unproven(Saying("From is agent %(name)s's, but the sender's authentication failed", name=agent.name))
     if must_authenticate and authenticated is None:
-        return unproven(f"From is agent {agent.name}'s, but nobody vouches for the sender's domain")
+        return unproven(Saying("From is agent %(name)s's, but nobody vouches for the sender's domain", name=agent.name))
     proof = "From, a signed address" + (" and authentication" if authenticated else "")
     return Author(Standing.AGENT, agent.address, name, f"agent {agent.name}: {proof}", agent)

@@ -19,6 +19,7 @@ from postroom.desk.author import Agent
 from postroom.desk.happened import Happened, What
 from postroom.desk.tickets import Desk
 from postroom.errors import UserError
+from postroom.saying import Saying
 from postroom.store import messages, tickets
 
 ME, NOBODY = "me", ("nobody", "none", "-")
@@ -65,7 +66,7 @@ class Meaning:
     """What a command means. `settles`: what it decides, and one mail can decide only once."""
 
     names: tuple[str, ...]
-    right: str
+    right: str  # a Saying, where it has words
     check: Callable[[Doing, str], Any]
     do: Callable[[Doing, Any], str]  # says what was done
     settles: str = ""
@@ -81,7 +82,7 @@ def meaning_of(name: str) -> Meaning | None:
 
 def _agent(doing: Doing, wanted: str) -> Agent | None:
     if not wanted:
-        raise UserError("it does not say to whom")
+        raise UserError(Saying("it does not say to whom"))
     if wanted.casefold() in NOBODY:
         return None
     return doing.agent if wanted.casefold() == ME else find_agent(doing.desk, wanted)
@@ -98,15 +99,16 @@ def find_agent(desk: Desk, wanted: str) -> Agent:
     found = [agent for agent in agents if sought in agent.title.casefold()]
     if len(found) == 1:
         return found[0]
-    fits = "several agents fit" if found else "there is no agent"
-    there_are = ", ".join(f"{a.name} ({a.title})" for a in (found or agents)[:SHOWN_MAX])
-    raise UserError(f"{fits} {wanted!r}; there {'fit' if found else 'are'}: {there_are}")
+    names = ", ".join(f"{a.name} ({a.title})" for a in (found or agents)[:SHOWN_MAX])
+    if found:
+        raise UserError(Saying("several agents fit '%(wanted)s'; there fit: %(names)s", wanted=wanted, names=names))
+    raise UserError(Saying("there is no agent '%(wanted)s'; there are: %(names)s", wanted=wanted, names=names))
 
 
 def _status(doing: Doing, wanted: str) -> str:
     status = re.sub(r"[\s-]+", "_", wanted.strip().casefold())
     if not status:
-        raise UserError("it does not say which status")
+        raise UserError(Saying("it does not say which status"))
     status = workflow.PENDING_CUSTOMER if status == PENDING else status
     return workflow.check_status(status, doing.desk.config)
 
@@ -128,20 +130,20 @@ def _choice(what: str) -> Callable[[Doing, str], tuple[str, str]]:
 def _tags(doing: Doing, wanted: str) -> list[str]:
     tags = [tag for word in wanted.replace(",", " ").split() if (tag := word.lstrip("#").lower())]
     if not tags:
-        raise UserError("it names no tag")
+        raise UserError(Saying("it names no tag"))
     if long := next((tag for tag in tags if len(tag) > TAG_MAX), None):
-        raise UserError(f"the tag {long[:TAG_MAX]}… is longer than {TAG_MAX} characters")
+        raise UserError(Saying("the tag %(tag)s… is longer than %(most)s characters", tag=long[:TAG_MAX], most=TAG_MAX))
     return tags
 
 
 def _words(doing: Doing, argument: str) -> None:
     if not doing.text:
-        raise UserError("there is no text below it")
+        raise UserError(Saying("there is no text below it"))
 
 
 def _solution(doing: Doing, argument: str) -> None:
     if doing.opened:
-        raise UserError("this mail has only opened the ticket; answer the customer before, or with it")
+        raise UserError(Saying("this mail has only opened the ticket; answer the customer before, or with it"))
     _words(doing, argument)
     solution.check_proposal(doing.connection, doing.desk.config, doing.ticket, doing.text, doing.agent)
 
@@ -153,7 +155,7 @@ def _review(doing: Doing, argument: str) -> Row[Any]:
 def _refusal(doing: Doing, argument: str) -> Row[Any]:
     row = _review(doing, argument)
     if not doing.text:
-        raise UserError("there is no word that says why")
+        raise UserError(Saying("there is no word that says why"))
     return row
 
 
@@ -162,19 +164,21 @@ def _merge(doing: Doing, wanted: str) -> Row[Any]:
     number = re.fullmatch(rf"\[?#?(?:{prefix})?(\d{{1,9}})\]?", wanted.strip(), re.IGNORECASE)
     row = tickets.by_number(doing.connection, int(number[1])) if number else None
     if row is None:
-        raise UserError(f"there is no ticket {wanted!r}" if wanted else "it does not say into which ticket")
+        if not wanted:
+            raise UserError(Saying("it does not say into which ticket"))
+        raise UserError(Saying("there is no ticket '%(wanted)s'", wanted=wanted))
     target = tickets.follow(doing.connection, row)
     if target.id == doing.ticket.id:
-        raise UserError(f"{wanted} is this very ticket")
+        raise UserError(Saying("%(wanted)s is this very ticket", wanted=wanted))
     if doing.opened and doing.ticket.requester == doing.agent.address:
-        raise UserError(
-            f"this mail would be a customer's word on {target.ref}; answer one of its mails with #note instead"
-        )
+        raise UserError(Saying(
+            "this mail would be a customer's word on %(ref)s; answer one of its mails with #note instead", ref=target.ref
+        ))  # fmt: skip
     if doing.answers and target.requester != doing.ticket.requester:
-        raise UserError(
-            f"{target.ref} is {target.requester or 'nobody'}'s: your text would go to both customers;"
-            " merge without a text, or write it below #note"
-        )
+        raise UserError(Saying(
+            "the customer of %(ref)s is %(whose)s, and your text would go to both; merge without a text, or write it below #note",
+            ref=target.ref, whose=target.requester or actions.NOBODY,
+        ))  # fmt: skip
     return target
 
 
@@ -183,30 +187,30 @@ def _split(doing: Doing, wanted: str) -> Row[Any]:
     if wanted:
         found = [message for message in conversation if str(message.id) == wanted.lstrip("#")]
         if not found:
-            raise UserError(f"{doing.ticket.ref} has no message {wanted}")
+            raise UserError(Saying("%(ref)s has no message %(wanted)s", ref=doing.ticket.ref, wanted=wanted))
     else:
         found = [m for m in conversation if m.author_type == "user" and m.visibility == "public"]
         if not found:
-            raise UserError(f"{doing.ticket.ref} has no message of a customer")
+            raise UserError(Saying("%(ref)s has no message of a customer", ref=doing.ticket.ref))
     if doing.answers:
-        raise UserError(
+        raise UserError(Saying(
             "your text would go to the customer of the ticket that stays; split without a text, or write it below"
             " #note, and answer the new ticket when its mail comes"
-        )
+        ))  # fmt: skip
     return max(found, key=lambda message: int(message.id))
 
 
 def _participant(doing: Doing, wanted: str) -> str:
     found = ADDRESS.search(wanted.removeprefix("mailto:"))
     if found is None:
-        raise UserError("it names no address")
+        raise UserError(Saying("it names no address"))
     return str(actions.participant(doing.connection, doing.ticket, found[0]).address)
 
 
 def _nothing_more(argument: str) -> str:
     """Nothing; UserError where something follows a command that stands alone."""
     if argument:
-        raise UserError(f"nothing may follow it, and there is {argument!r}")
+        raise UserError(Saying("nothing may follow it, and there is '%(argument)s'", argument=argument))
     return ""
 
 
@@ -289,23 +293,27 @@ def _do_agree(doing: Doing, address: str) -> str:
 
 
 TABLE: tuple[Meaning, ...] = (
-    Meaning(("assign",), "#assign NAME, #assign me, #assign nobody", _agent, _do_assign, "assignee"),
-    Meaning(("status",), "#status STATUS, such as #status pending_internal", _status, _do_status, "status"),
+    Meaning(("assign",), Saying("#assign NAME, #assign me, #assign nobody"), _agent, _do_assign, "assignee"),
+    Meaning(("status",), Saying("#status STATUS, such as #status pending_internal"), _status, _do_status, "status"),
     Meaning(("resolve", "resolved"), "#resolve", _always(workflow.RESOLVED), _do_status, "status"),
     Meaning(("close", "closed"), "#close", _always(workflow.CLOSED), _do_status, "status"),
     Meaning(("pending",), "#pending", _always(workflow.PENDING_CUSTOMER), _do_status, "status"),
     Meaning(("open", "reopen"), "#open", _always(workflow.OPEN), _do_status, "status"),
-    Meaning(("priority",), "#priority PRIORITY, such as #priority high", _choice("priority"), _do_sort, "priority"),
-    Meaning(("type",), "#type TYPE, such as #type incident", _choice("type"), _do_sort, "type"),
-    Meaning(("category",), "#category CATEGORY", _choice("category"), _do_sort, "category"),
-    Meaning(("tag", "tags"), "#tag WORD, or several", _tags, _do_tag),
-    Meaning(("untag",), "#untag WORD, or several", _tags, _do_untag),
-    Meaning(("note",), "#note, and below it what only agents read", _words, _do_note, "text"),
-    Meaning(("solution",), "#solution, and below it what the customer reads", _solution, _do_solve, "text"),
-    Meaning(("approve",), "#approve, in answer to the mail that asks for a review", _review, _do_approve, "review"),
-    Meaning(("refuse",), "#refuse, and below it why", _refusal, _do_send_back, "review"),
-    Meaning(("merge",), "#merge TICKET, such as #merge T-1042", _merge, _do_merge, "merge"),
-    Meaning(("split",), "#split, or #split NUMBER of a message", _split, _do_split, "split"),
-    Meaning(("agree",), "#agree ADDRESS of one who is new on the ticket", _participant, _do_agree),
+    Meaning(
+        ("priority",), Saying("#priority PRIORITY, such as #priority high"), _choice("priority"), _do_sort, "priority"
+    ),
+    Meaning(("type",), Saying("#type TYPE, such as #type incident"), _choice("type"), _do_sort, "type"),
+    Meaning(("category",), Saying("#category CATEGORY"), _choice("category"), _do_sort, "category"),
+    Meaning(("tag", "tags"), Saying("#tag WORD, or several"), _tags, _do_tag),
+    Meaning(("untag",), Saying("#untag WORD, or several"), _tags, _do_untag),
+    Meaning(("note",), Saying("#note, and below it what only agents read"), _words, _do_note, "text"),
+    Meaning(("solution",), Saying("#solution, and below it what the customer reads"), _solution, _do_solve, "text"),
+    Meaning(
+        ("approve",), Saying("#approve, in answer to the mail that asks for a review"), _review, _do_approve, "review"
+    ),
+    Meaning(("refuse",), Saying("#refuse, and below it why"), _refusal, _do_send_back, "review"),
+    Meaning(("merge",), Saying("#merge TICKET, such as #merge T-1042"), _merge, _do_merge, "merge"),
+    Meaning(("split",), Saying("#split, or #split NUMBER of a message"), _split, _do_split, "split"),
+    Meaning(("agree",), Saying("#agree ADDRESS of one who is new on the ticket"), _participant, _do_agree),
 )
 BY_NAME = {name: meaning for meaning in TABLE for name in meaning.names}

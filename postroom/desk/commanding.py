@@ -17,9 +17,9 @@ from postroom.desk.commands import Command, Reading
 from postroom.desk.happened import Happened, What, Wrong
 from postroom.desk.tickets import Desk, Incoming
 from postroom.errors import UserError
+from postroom.saying import Saying
 
 WRONG_MAX = 50  # wrong lines that an agent is told of
-WHY_MAX = 500  # characters
 TAKES_TEXT = ("note", "solution", "approve", "refuse")
 INTERNAL = frozenset(("note", "approve", "refuse"))  # what stands below them is not for the customer
 ALL_NAMES = ", ".join(f"#{meaning.names[0]}" for meaning in TABLE)
@@ -87,11 +87,12 @@ def _with_first_words(known: Iterable[tuple[Command, Meaning]], text: str) -> st
 def _misplaced(reading: Reading, answers: bool) -> list[Wrong]:
     """Lines that may be somebody else's, or that would show a customer what is internal."""
     if reading.commands and not reading.is_on_top:
-        why = "something stands above it in your mail, so it may be another's word"
-        return [Wrong(command.line, why, "commands as the very first lines") for command in reading.commands]
+        why = Saying("something stands above it in your mail, so it may be another's word")
+        right = Saying("commands as the very first lines")
+        return [Wrong(command.line, why, right) for command in reading.commands]
     if reading.stray_note and answers:
-        why = "what stands above it, and what follows, would go to the customer"
-        right = "#note above all text; where it is meant as text, put a blank before #"
+        why = Saying("what stands above it, and what follows, would go to the customer")
+        right = Saying("#note above all text; where it is meant as text, put a blank before #")
         return [Wrong(reading.stray_note, why, right)]
     return []
 
@@ -103,8 +104,8 @@ def _check(doing: Doing, commands: Sequence[Command]) -> tuple[list[Order], list
     for command in commands:
         meaning = meaning_of(command.name)
         if meaning is None:
-            why = "there is no such command"
-            wrong.append(Wrong(command.line, why, f"one of {ALL_NAMES}; where it is text, put a blank behind #"))
+            right = Saying("one of %(names)s; where it is text, put a blank behind #", names=ALL_NAMES)
+            wrong.append(Wrong(command.line, Saying("there is no such command"), right))
             continue
         try:
             _check_once(meaning, settled)
@@ -118,7 +119,7 @@ def _check(doing: Doing, commands: Sequence[Command]) -> tuple[list[Order], list
 
 def _check_once(meaning: Meaning, settled: Mapping[str, str]) -> None:
     if meaning.settles in settled:
-        raise UserError(f"{settled[meaning.settles]!r} says it already")
+        raise UserError(Saying("'%(line)s' says it already", line=settled[meaning.settles]))
 
 
 def _carry_out(doing: Doing, orders: Sequence[Order]) -> tuple[list[Line], list[Wrong]]:
@@ -136,7 +137,7 @@ def _carry_out(doing: Doing, orders: Sequence[Order]) -> tuple[list[Line], list[
 
 
 def _wrong(command: Command, meaning: Meaning, error: UserError) -> Wrong:
-    return Wrong(command.line, str(error)[:WHY_MAX], meaning.right)
+    return Wrong(command.line, error.said, meaning.right)
 
 
 def _refusal(reading: Reading, wrong: Sequence[Wrong]) -> Iterable[Line]:

@@ -49,7 +49,7 @@ class Wrong:
     """A command that could not be carried out."""
 
     line: str  # as it was written
-    why: str
+    why: str  # a Saying, as is the other
     right: str  # what would be right
 
 
@@ -69,7 +69,7 @@ class Happened:
     words: str = ""  # for SOLUTION_SENT_BACK: why
     reads_it: int | None = None  # for NOTED: the agent to whom its words go with SOLUTION_SENT_BACK
     is_stranger: bool = False  # for CUSTOMER_REPLIED: he holds a mail of the ticket, and no agent has agreed to him
-    why: str = ""  # for NOTED: why a mail that claims an agent is no more than that
+    why: str = ""  # for NOTED: why a mail that claims an agent is no more than that; a Saying
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from postroom.desk import solution, workflow
 from postroom.desk.happened import NEWCOMER
 from postroom.errors import UserError
 from postroom.parsers.subjects import normalise_subject
+from postroom.saying import Saying
 from postroom.store import messages, solutions, thread_index, tickets
 
 DUPLICATE_OF, SPLIT_FROM = "duplicate_of", "split_from"  # kinds of links
@@ -33,7 +34,7 @@ def merge(
     `duplicate`: it said the same, and is linked as such. UserError where a ticket would be merged into itself.
     """
     if source.id == target.id:
-        raise UserError(f"{source.ref} cannot be merged into itself")
+        raise UserError(Saying("%(ref)s cannot be merged into itself", ref=source.ref))
     moved = messages.move(connection, source.id, target.id)
     joined = thread_index.move(connection, source.id, target.id)
     judged = solution.follow_merge(connection, source, target)
@@ -64,19 +65,21 @@ def unmerge(connection: Connection, source: Row[Any], actor: str, now: datetime)
     UserError where it is part of none, or where later changes leave no one way back.
     """
     if source.merged_into is None:
-        raise UserError(f"{source.ref} is not merged into another ticket")
+        raise UserError(Saying("%(ref)s is not merged into another ticket", ref=source.ref))
     target = tickets.get(connection, source.merged_into)
     assert target is not None
     detail = next(e.detail for e in reversed(messages.events(connection, source.id)) if _is_merge_into(e))
     moved, undo = detail["messages"], detail["undo"]
     if target.merged_into is not None:
-        raise UserError(
-            f"{target.ref}, which {source.ref} is part of, was merged too; first: postroom tickets unmerge {target.ref}"
-        )
+        raise UserError(Saying(
+            "%(target)s, which %(ref)s is part of, was merged too; first: postroom tickets unmerge %(target)s",
+            target=target.ref, ref=source.ref,
+        ))  # fmt: skip
     if away := sorted({*moved} - {message.id for message in messages.of_ticket(connection, target.id)}):
-        raise UserError(
-            f"message {away[0]}, which came from {source.ref}, has moved on from {target.ref}: there is no one way back"
-        )
+        raise UserError(Saying(
+            "message %(id)s, which came from %(ref)s, has moved on from %(target)s: there is no one way back",
+            id=away[0], ref=source.ref, target=target.ref,
+        ))  # fmt: skip
     messages.move_back(connection, moved, source.id)
     thread_index.move_back(connection, target.id, source.id, undo["participants"])
     solutions.give(connection, undo.get("solutions", []), source.id)
@@ -139,9 +142,11 @@ def split(
     Only its author takes part in the new one: two strangers may have been mixed up, which is why one splits.
     """
     if message.ticket_id != ticket.id:
-        raise UserError(f"message {message.id} is not part of {ticket.ref}")
+        raise UserError(Saying("message %(id)s is not part of %(ref)s", id=message.id, ref=ticket.ref))
     if len([m for m in messages.of_ticket(connection, ticket.id) if m.visibility == "public"]) < 2:
-        raise UserError(f"{ticket.ref} has one message only, beside its notes: there is nothing to split off")
+        raise UserError(
+            Saying("%(ref)s has one message only, beside its notes: there is nothing to split off", ref=ticket.ref)
+        )
     number = tickets.next_number(connection, settings.first_number)
     subject = message.subject or ticket.subject
     by_customer = message.author_type == "user" and message.author_address

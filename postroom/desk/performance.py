@@ -22,6 +22,7 @@ from postroom.config import Config, Queue
 from postroom.desk.business_time import Stopwatch, calendar
 from postroom.desk.due import SECONDS_OF_AN_HOUR, hours_of
 from postroom.errors import UserError
+from postroom.saying import Saying
 from postroom.store import performance as counted
 
 LOOK_BACK = timedelta(days=400)  # for tickets older than that working time is counted the slow way
@@ -118,9 +119,9 @@ def days_of(month: str, zone: ZoneInfo) -> list[datetime]:
     try:
         first = date.fromisoformat(f"{month}-01")
     except ValueError:
-        raise UserError(f"{month!r} is no month such as 2026-10") from None
+        raise UserError(Saying("'%(month)s' is no month such as 2026-10", month=month)) from None
     if first.year not in YEARS:
-        raise UserError(f"{month!r} is beyond the calendar")
+        raise UserError(Saying("'%(month)s' is beyond the calendar", month=month))
     count = monthrange(first.year, first.month)[1]
     return [datetime.combine(first + timedelta(days=n), time(), zone).astimezone(UTC) for n in range(count + 1)]
 

@@ -17,6 +17,7 @@ from postroom.desk.author import Agent
 from postroom.desk.happened import Happened, What
 from postroom.desk.tickets import Desk
 from postroom.errors import UserError
+from postroom.saying import Saying
 from postroom.store import assigning, messages, solutions, tickets
 
 
@@ -37,10 +38,12 @@ def reviewers(connection: Connection, config: Config, queue: str, proposer: int 
 def check_proposal(connection: Connection, config: Config, ticket: Row[Any], text: str, agent: Agent | None) -> None:
     """UserError where that agent cannot propose that text."""
     if not text.strip():
-        raise UserError("there is no text that would be the solution")
+        raise UserError(Saying("there is no text that would be the solution"))
     proposer = agent.id if agent else None
     if wants_review(config, ticket.queue) and not reviewers(connection, config, ticket.queue, proposer):
-        raise UserError(f"nobody else can review it: name somebody in queue.{ticket.queue}.reviewers")
+        raise UserError(
+            Saying("nobody else can review it: name somebody in queue.%(queue)s.reviewers", queue=ticket.queue)
+        )
 
 
 def propose(
@@ -83,7 +86,9 @@ def write(
 ) -> list[Happened]:
     """Propose a solution from the command line, with the message that says it."""
     if not ticket.requester:
-        raise UserError(f"{ticket.ref} has no requester whose address is known: there is nobody to ask")
+        raise UserError(
+            Saying("%(ref)s has no requester whose address is known: there is nobody to ask", ref=ticket.ref)
+        )
     id_, in_review = propose(connection, desk, ticket, text, agent, actor, now)
     visibility = "internal" if in_review else "public"
     message_id = actions.write(connection, ticket, text, visibility, actor, agent.address if agent else "", now)
@@ -101,20 +106,21 @@ def under_review(
     """
     row = solutions.latest(connection, ticket.id)
     if row is None or row.state != solutions.REVIEW:
-        raise UserError(f"no solution of {ticket.ref} waits for a review")
+        raise UserError(Saying("no solution of %(ref)s waits for a review", ref=ticket.ref))
     if agent is None:
-        raise UserError("it has to be an agent who reviews it")
+        raise UserError(Saying("it has to be an agent who reviews it"))
     if agent.id == row.proposed_by:
-        raise UserError("the solution is your own: somebody else has to review it")
+        raise UserError(Saying("the solution is your own: somebody else has to review it"))
     allowed = reviewers(connection, config, ticket.queue, row.proposed_by)
     if agent.id not in {one.id for one in allowed}:
-        raise UserError(f"it is for {', '.join(one.name for one in allowed) or 'nobody'} to review")
+        names = ", ".join(one.name for one in allowed) or actions.NOBODY
+        raise UserError(Saying("it is for %(names)s to review", names=names))
     if (
         refs is not None
         and solutions.was_reviewed_before(connection, ticket.id, row.id)
         and not solutions.is_notice_of(connection, row.message_id, refs)
     ):
-        raise UserError("there is a newer solution since; answer the mail that asks for its review")
+        raise UserError(Saying("there is a newer solution since; answer the mail that asks for its review"))
     return row
 
 
@@ -139,7 +145,7 @@ def send_back(
     """Send a solution back to who proposed it, with the reviewer's words; the customer hears nothing of it."""
     reviewed = {"reviewed_by": agent.id, "reviewed_at": now}
     if not solutions.move(connection, row.id, solutions.REVIEW, solutions.SENT_BACK, reviewed):
-        raise UserError(f"the solution of {ticket.ref} waits for a review no more")
+        raise UserError(Saying("the solution of %(ref)s waits for a review no more", ref=ticket.ref))
     _event(connection, ticket.id, {"what": "sent back"}, agent.name, now)
     if ticket.status == workflow.PENDING_INTERNAL:
         _set_status(connection, ticket, workflow.OPEN, agent.name, now)
@@ -174,7 +180,7 @@ def _put_to_customer(
         "customer": ticket.requester, "asked_at": now, "expires_at": now + timedelta(days=config.tickets.link_days),
     }  # fmt: skip
     if not solutions.move(connection, id_, solutions.REVIEW, solutions.PROPOSED, asked):
-        raise UserError(f"the solution of {ticket.ref} waits for a review no more")
+        raise UserError(Saying("the solution of %(ref)s waits for a review no more", ref=ticket.ref))
     changes: dict[str, Any] = {"resolution_summary": row.text, "updated_at": now}
     if ticket.first_responded_at is None:
         changes["first_responded_at"] = now

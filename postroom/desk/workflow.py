@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from postroom.config import Config, Tickets
 from postroom.config_times import BUILT_IN
 from postroom.errors import UserError
+from postroom.saying import Saying
 
 NEW, OPEN, PENDING_CUSTOMER, PENDING_INTERNAL, RESOLVED, CLOSED = STATUSES = BUILT_IN
 DONE = (RESOLVED, CLOSED)  # nothing is left to do
@@ -40,7 +41,8 @@ def waiting(config: Config) -> tuple[str, ...]:
 def check_status(status: str, config: Config) -> str:
     """The status itself; UserError for one that does not exist."""
     if status not in statuses(config):
-        raise UserError(f"{status!r} is no status; there are: {', '.join(statuses(config))}")
+        names = ", ".join(statuses(config))
+        raise UserError(Saying("'%(status)s' is no status; there are: %(names)s", status=status, names=names))
     return status
 
 
@@ -48,7 +50,9 @@ def check_move(old: str, new: str, config: Config) -> None:
     """UserError where an agent may not make `new` of `old`."""
     allowed = config.status[old].to if old in config.status else ()
     if allowed and new not in (old, *allowed):
-        raise UserError(f"{old} can only become {', '.join(allowed)} (status.{old}.to), not {new}")
+        raise UserError(Saying(
+            "%(old)s can only become %(allowed)s (status.%(old)s.to), not %(new)s", old=old, allowed=", ".join(allowed), new=new
+        ))  # fmt: skip
 
 
 def after_customer(status: str, config: Config) -> str:

@@ -31,6 +31,7 @@ from postroom.outbound.renamed import by_answer
 from postroom.outbound.schedule import delay_after, is_given_up, jittered, rates_of
 from postroom.outbound.smtp_auth import Credential
 from postroom.outbound.ways import open_ways
+from postroom.saying import Saying
 from postroom.store import outbox
 from postroom.store.engine import Store
 from postroom.store.outbox import Claimed, Outcome
@@ -44,7 +45,7 @@ BACKOFF_SECONDS = 5.0  # after trouble with the database
 ATTEMPT_SECONDS = 3600.0  # all timeouts of one delivery together: whatever takes longer hangs
 GRACE_SECONDS = 15.0  # how long deliveries in flight may take once it is to stop
 MAX_REASON = 500  # characters of a peer's answer that are kept
-DOUBT = "in doubt: the connection ended before the answer; automatic mail is not sent twice"
+DOUBT = Saying("in doubt: the connection ended before the answer; automatic mail is not sent twice")
 
 
 class Courier:
@@ -194,7 +195,7 @@ class Courier:
             reason = f"waits for {way.name}: {error}"[:MAX_REASON]
             outcome = Outcome(delivery.id, "pending", reason, self._clock() + timedelta(seconds=way.closed_for))
         except PermanentFailure as error:
-            outcome = Outcome(delivery.id, "failed", str(error)[:MAX_REASON])
+            outcome = Outcome(delivery.id, "failed", _bounded(error.said))
         except Exception as error:  # the edge: one attempt, whatever went wrong with it
             outcome = self._after(delivery, error)
         self._failpoint("courier-carried")
@@ -202,16 +203,18 @@ class Courier:
 
     def _after(self, delivery: Claimed, error: Exception) -> Outcome:
         """What a failure that is not final leads to."""
-        reason = str(error) or type(error).__name__
-        if not isinstance(error, TemporaryFailure):
+        if isinstance(error, TemporaryFailure):
+            reason = error.said or type(error).__name__
+        else:
             self._log.exception("attempt broke", delivery=delivery.id)
             reason = described(error)
-        reason = reason[:MAX_REASON]
+        reason = _bounded(reason)
         if isinstance(error, InDoubt) and delivery.automatic:
-            return Outcome(delivery.id, "failed", f"{DOUBT} ({reason})")
+            return Outcome(delivery.id, "failed", Saying("%(doubt)s (%(reason)s)", doubt=DOUBT, reason=reason))
         settings = self._config.outgoing
         if is_given_up(delivery.attempts, settings):
-            return Outcome(delivery.id, "failed", f"gave up after {delivery.attempts} attempts: {reason}")
+            why = Saying("gave up after %(count)s attempts: %(reason)s", count=delivery.attempts, reason=reason)
+            return Outcome(delivery.id, "failed", why)
         later = self._clock() + jittered(delay_after(delivery.attempts, settings), self._random)
         return Outcome(delivery.id, "retry", reason, later)
 
@@ -279,7 +282,7 @@ class Courier:
             return
         try:
             with connection.begin_nested():
-                self._notifier.refused(connection, delivery, outcome.reason or "no reason was given")
+                self._notifier.refused(connection, delivery, outcome.reason or Saying("no reason was given"))
         except Exception:  # the edge of this attempt
             self._log.exception("nobody told", delivery=outcome.id)
 
@@ -303,3 +306,8 @@ class Courier:
     def _do(self, work: Callable[[Connection], Any]) -> Any:
         with self._store.write() as connection:
             return work(connection)
+
+
+def _bounded(reason: str) -> str:
+    """As much of a peer's words as is kept; a sentence of ours bounds what it quotes."""
+    return reason if isinstance(reason, Saying) else reason[:MAX_REASON]

@@ -25,6 +25,7 @@ from postroom.config import Answers
 from postroom.desk.happened import Origin
 from postroom.outbound.policy import Refusal
 from postroom.parsers.parsed import ParsedEmail
+from postroom.saying import Saying, kept, recalled
 from postroom.store import addressing, correspondents, outbox
 from postroom.threading.tokens import Signer
 
@@ -61,9 +62,12 @@ def count_bounce(
     in_vain = status in NO_SUCH_ADDRESS and not addressing.was_reached(connection, address, now - REACHED_AFTER)
     if count < answers.hold_bounces and not again and not in_vain:
         return None
-    times = "mail came back at the first time" if count == 1 else f"mail came back {count} times"
-    why = f"{times}, last with: {words[:MAX_WHY]}"
-    correspondents.hold(connection, address, why, now)
+    words = words if isinstance(words, Saying) else words[:MAX_WHY]
+    if count == 1:
+        why = Saying("mail came back at the first time, with: %(words)s", words=words)
+    else:
+        why = Saying("mail came back %(count)s times, last with: %(words)s", count=count, words=words)
+    correspondents.hold(connection, address, kept(why), now)
     return why
 
 
@@ -74,8 +78,11 @@ def count_complaint(connection: Connection, delivery: Any, feedback: str | None,
     known = correspondents.get(connection, delivery.recipient)
     if known is not None and known.complained_at is not None:
         return None
-    why = f"its owner complained about the {delivery.purpose.replace('_', ' ')} of {delivery.created_at:%Y-%m-%d} ({feedback or 'abuse'})"
-    correspondents.complain(connection, delivery.recipient, why, now)
+    why = Saying(
+        "its owner complained about our mail of %(date)s (%(purpose)s; %(feedback)s)", date=delivery.created_at,
+        purpose=delivery.purpose.replace("_", " "), feedback=feedback or "abuse",
+    )  # fmt: skip
+    correspondents.complain(connection, delivery.recipient, kept(why), now)
     return why
 
 
@@ -89,8 +96,10 @@ def why_held(case: Any) -> Refusal | None:
 def in_words(known: Any) -> str:
     """Since when automatic mail to an address is held, and why; "" where it is not."""
     if known.complained_at is not None:
-        return f"held since {known.complained_at:%Y-%m-%d}: {known.complained_why}"
-    return f"held since {known.held_at:%Y-%m-%d}: {known.held_why}" if known.held_at is not None else ""
+        return Saying("held since %(date)s: %(why)s", date=known.complained_at, why=recalled(known.complained_why))
+    if known.held_at is not None:
+        return Saying("held since %(date)s: %(why)s", date=known.held_at, why=recalled(known.held_why))
+    return ""
 
 
 def hear(

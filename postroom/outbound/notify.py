@@ -9,7 +9,7 @@ One more kind of mail is: a member of `What`, a row here, a function in `to_cust
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -98,8 +98,8 @@ class Notifier:
         """What the templates of a purpose would be told of that ticket."""
         return previewing.data_of(self._post, connection, ticket_id, purpose)
 
-    def tell_operator(self, connection: Connection, title: str, text: str) -> bool:
-        """Enqueue a notice to `operator.address`, in the caller's transaction; False where there is none."""
+    def tell_operator(self, connection: Connection, title: str, text: Sequence[str]) -> bool:
+        """Enqueue a notice of some paragraphs to `operator.address`, in the caller's transaction; False where there is none."""
         return to_operator.tell_operator(self._post, connection, title, text)
 
     def digest(self, connection: Connection, queue: str, now: datetime) -> bool:
@@ -114,14 +114,16 @@ class Notifier:
         """Send the report on the month before that moment; False where nobody wants it."""
         return bulletins.monthly(self._post, connection, moment)
 
-    def undeliverable(self, connection: Connection, delivery: Any, reason: str, ticket_id: int | None = None) -> None:
+    def undeliverable(
+        self, connection: Connection, delivery: Any, reason: str, ticket_id: int | None = None, held: str = ""
+    ) -> None:
         """Tell the ticket's agents that a person's mail did not arrive. `ticket_id`: where that ticket was merged into another.
 
-        Where the mail was to an agent, the operator is told, once a day.
+        `held`: why nothing goes there by itself from now on. Where the mail was to an agent, the operator is told, once a day.
         """
         if delivery.automatic:
             to_operator.tell_of_agent(self._post, connection, delivery.recipient, reason)
-        to_agents.undeliverable(self._post, connection, delivery, reason, ticket_id or delivery.ticket_id)
+        to_agents.undeliverable(self._post, connection, delivery, reason, ticket_id or delivery.ticket_id, held)
 
     def refused(self, connection: Connection, delivery: Any, reason: str) -> None:
         """A server refused a mail for good, in these words: count it, and tell the ticket's agents."""
@@ -137,8 +139,7 @@ class Notifier:
         if delivery.automatic:
             self.held(connection, delivery.ticket_id, delivery.recipient, "bounces", held)
         else:
-            told = f"{reason}\nNothing goes to this address by itself any more: {held}"
-            self.undeliverable(connection, delivery, told)
+            self.undeliverable(connection, delivery, reason, held=held)
 
     def held(self, connection: Connection, ticket_id: int, address: str, because: str, why: str) -> None:
         """Tell the ticket's agents that nothing goes to that address by itself any more. `because`: bounces, complaint."""

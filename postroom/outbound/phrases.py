@@ -13,6 +13,7 @@ from babel.dates import format_date, format_time, get_timezone_name
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
+from postroom import saying
 from postroom.outbound.catalogue import Catalogue
 
 BINARY_UNIT = 1024
@@ -25,9 +26,9 @@ WORDS = (
 
 
 def filters(words: Catalogue) -> dict[str, Callable[..., Any]]:
-    """`when` (a time, in its own zone), `size` (octets), `word` (a status or priority), `strong`, `whole`, `breaks`."""
+    """`when` (a time, in its own zone), `size` (octets), `word` (a status or priority), `said` (a `Saying`), `strong`, `whole`, `breaks`."""
     return {
-        "when": partial(when, locale=words.locale), "size": partial(size, locale=words.locale),
+        "said": partial(said, words=words), "when": partial(when, locale=words.locale), "size": partial(size, locale=words.locale),
         "word": lambda name: words.word(str(name).replace("_", " ")), "strong": strong, "whole": whole, "breaks": breaks,
     }  # fmt: skip
 
@@ -44,6 +45,11 @@ def _when(moment: datetime, zone: str, locale: str) -> str:
     named = named if re.fullmatch(r"[^\W\d_]+", named) and not named.startswith("GMT") else zone
     date, time = format_date(moment, "long", locale=locale), format_time(moment, "short", locale=locale)
     return f"{date}, {time} {named}".replace("\u202f", " ").rstrip()  # CLDR's narrow blank is not in every font
+
+
+def said(text: Any, words: Catalogue) -> Any:
+    """A sentence of ours in the language; whatever else it is stays as it is: a server's answer, a person's words."""
+    return saying.said(text, words.word, partial(when, locale=words.locale))
 
 
 def size(octets: int, locale: Locale) -> str:

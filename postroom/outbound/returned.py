@@ -25,6 +25,7 @@ from postroom.outbound.renamed import by_copy, by_report
 from postroom.parsers.email import body_digest
 from postroom.parsers.parsed import BouncedRecipient, Kind, ParsedEmail, Reported
 from postroom.parsers.status import explicit_status
+from postroom.saying import Saying
 from postroom.store import addressing, outbox, tickets
 from postroom.threading.tokens import Signer
 
@@ -101,10 +102,11 @@ class _Settled:
         else:
             about = _about(email.bounce.recipients, self._delivery.recipient)
             if not email.bounce.recipients and self._rule == ADDRESS:
-                about = BouncedRecipient(self._delivery.recipient, "failed", None, False, "the report does not say why")
+                about = BouncedRecipient(self._delivery.recipient, "failed", None, False, None)
         if about is None:
             return "nothing", f"a delivery report that says nothing of {self._delivery.recipient}"
-        words = " ".join(part for part in (about.status, about.diagnostic) if part)[:MAX_REASON] or about.action
+        words = " ".join(part for part in (about.status, about.diagnostic) if part)[:MAX_REASON]
+        words = words or (Saying("the report does not say why") if about.action == "failed" else about.action)
         if about.action == "failed":
             return self._failed(about, words)
         self._note(about.action, words)
@@ -120,8 +122,7 @@ class _Settled:
             if held and delivery.automatic:
                 notifier.held(self._connection, self._ticket_id, delivery.recipient, "bounces", held)
             else:
-                told = f"{words}\nNothing goes to this address by itself any more: {held}" if held else words
-                notifier.undeliverable(self._connection, delivery, told, self._ticket_id)
+                notifier.undeliverable(self._connection, delivery, words, self._ticket_id, held or "")
         why = f"the mail to {delivery.recipient} was not delivered: {words}"
         return "failed", f"{why}; automatic mail to it is held: {held}" if held else why
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from postroom.saying import Saying
+
 Data = dict[str, Any]
 
 WHEN = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -25,11 +27,13 @@ ANSWER: Data = {"author": "Bob Agent", "date": WHEN, "text": "Please turn it off
 READERS = ["Ann <ann@example.org>", "boss@example.org"]
 AGENT: Data = {"name": "Bob Agent"}
 NOTICE: Data = {"desk": DESK, "ticket": PRIVATE, "message": MESSAGE, "readers": READERS, "may_answer": True}
+REFUSAL = "550 5.1.1 <ann@example.org>: User unknown"
+HELD = Saying("mail came back %(count)s times, last with: %(words)s", count=3, words=REFUSAL)
 WRONG = [
     {
         "line": "#status gone",
-        "why": "'gone' is no status; there are: new, open",
-        "right": "#status STATUS, such as #status open",
+        "why": Saying("'%(status)s' is no status; there are: %(names)s", status="gone", names="new, open"),
+        "right": Saying("#status STATUS, such as #status pending_internal"),
     },
 ]
 
@@ -47,15 +51,15 @@ SAMPLES: dict[str, Data] = {
         "desk": DESK, "ticket": PRIVATE, "message": {**MESSAGE, "author": "Bob Agent", "text": "@bret, can you look?", "files": []},
         "names": ["@bret"], "agents": ["@ann", "@bert"],
     },
-    "unproven_agent": {**NOTICE, "why": "the mail did not come to the address that was signed for bob@example.com"},
+    "unproven_agent": {**NOTICE, "why": Saying("it did not come to the address that was signed for an agent")},
     "undeliverable": {
         "desk": DESK, "ticket": PRIVATE, "readers": READERS, "may_answer": True, "recipient": "ann@example.org", "cause": "unknown",
-        "reason": "550 5.1.1 <ann@example.org>: User unknown",
+        "reason": REFUSAL, "is_ours": False, "held": HELD,
         "answer": {"author": "Bob Agent", "date": WHEN, "lines": ["Please turn it off.", "", "[…]"]},
     },
     "held": {
         "desk": DESK, "ticket": PRIVATE, "readers": READERS, "may_answer": True, "recipient": "ann@example.org", "because": "bounces",
-        "reason": "mail came back 3 times", "is_answered": True,
+        "reason": HELD, "is_answered": True,
     },
     "reminder": {"desk": DESK, "ticket": {**TICKET, "status": "pending_customer"}},
     "escalation": {**NOTICE, "due": WHEN, "is_answered": False, "assigned_to": ""},
@@ -74,7 +78,8 @@ SAMPLES: dict[str, Data] = {
     },
     "feedback_given": {**NOTICE, "rating": 4},
     "command_error": {"desk": DESK, "ticket": PRIVATE, "wrong": WRONG, "lines": ["#status gone", "#tag fuse", "", "Hello Ann,"]},
-    "operator": {"desk": DESK, "title": "Mail waits unprocessed", "text": "The oldest came at 12:00.\n\nLook at: postroom status", "host": "mail"},
+    "operator": {"desk": DESK, "title": Saying("alarm: %(name)s", name="unprocessed mail"),
+        "text": [Saying("the oldest unprocessed mail came at %(when)s", when=WHEN), Saying("See: postroom status")], "host": "mail"},
     "digest": {
         "desk": DESK, "queue": "Support", "total": {"open": 12, "overdue": 1, "waiting": 4, "unassigned": 2}, "mine": {"open": 3, "overdue": 1},
         "late": [{"ref": "T-1042", "subject": "Printer on fire", "due": WHEN, "agent": "bob"}],

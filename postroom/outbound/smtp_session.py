@@ -21,6 +21,7 @@ from postroom.outbound.addresses import as_written
 from postroom.outbound.carriers import Broken, InDoubt, NotOpen
 from postroom.outbound.smtp_auth import Credential, log_in
 from postroom.outbound.smtp_wire import Narrator, Reply, Wire, WireLost
+from postroom.saying import Saying
 from postroom.store.outbox import Claimed
 
 BLOCK_OCTETS = 64 << 10  # of content that are handed to the network at a time
@@ -156,7 +157,7 @@ class Session:
             f"RCPT TO:<{recipient}>{wishes}",
         ]
         if any(re.search(r"[\x00-\x1f\x7f]", command) for command in commands):
-            raise PermanentFailure("an address with control characters cannot be written to")
+            raise PermanentFailure(Saying("an address with control characters cannot be written to"))
         return [command.encode() for command in commands]
 
     def _options(self, raw: bytes, *paths: str) -> list[str]:
@@ -164,13 +165,18 @@ class Session:
         if size is not None:
             limit = int(size) if size.isdigit() else 0  # 0: none that it can name (RFC 1870 §4)
             if 0 < limit < len(raw):
-                raise PermanentFailure(f"the mail has {len(raw)} octets, and {self._server} takes at most {limit}")
+                raise PermanentFailure(Saying(
+                    "the mail has %(octets)s octets, and %(server)s takes at most %(most)s",
+                    octets=len(raw), server=str(self._server), most=limit,
+                ))  # fmt: skip
             options.append(f"SIZE={len(raw)}")
         end = raw.find(b"\r\n\r\n")
         head = raw if end < 0 else raw[:end]
         if not (head.isascii() and all(path.isascii() for path in paths)):  # RFC 6531 §3.1
             if "SMTPUTF8" not in self._offers:
-                raise PermanentFailure(f"the smarthost cannot write to {paths[-1]} (it has no SMTPUTF8)")
+                raise PermanentFailure(
+                    Saying("the smarthost cannot write to %(address)s (it has no SMTPUTF8)", address=paths[-1])
+                )
             options.append("SMTPUTF8")
         if "8BITMIME" in self._offers and not raw.isascii():
             options.append("BODY=8BITMIME")
@@ -218,16 +224,16 @@ class Session:
                     self._wire.abort()
                     raise _classified(reply)
         except WireLost as error:
-            raise Broken(f"in the middle of the content: {_words(error)}") from error
+            raise Broken(Saying("in the middle of the content: %(why)s", why=_words(error))) from error
         await before_dot()
         try:
             self._wire.write(content[last:] + (b".\r\n" if raw.endswith(b"\r\n") else b"\r\n.\r\n"))
         except WireLost as error:
-            raise Broken(f"before the end of the content: {_words(error)}") from error
+            raise Broken(Saying("before the end of the content: %(why)s", why=_words(error))) from error
         try:
             reply = await self._wire.reply(self._server.peer.dot_seconds)
         except WireLost as error:
-            raise InDoubt(f"no answer after the content: {_words(error)}") from error
+            raise InDoubt(Saying("no answer after the content: %(why)s", why=_words(error))) from error
         self._needs_reset = False
         if not 200 <= reply.code < 300:
             if reply.code == GOING_DOWN:
@@ -269,6 +275,8 @@ def _classified(reply: Reply) -> Exception:
 
 
 def _words(error: Exception) -> str:
+    if error.args and isinstance(error.args[0], Saying):
+        return error.args[0]
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not to be trusted: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):

@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from postroom.saying import Saying
+
 LINE_MAX = 8192  # octets; RFC 5321 §4.5.3.1.5 has 512, and servers are talkative
 REPLY_MAX = 64 << 10  # octets of all lines of one reply
 REPLIES_MAX = 100  # that nobody asked for
+CLOSED = Saying("the connection was closed")
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 
@@ -162,7 +165,7 @@ class Wire(asyncio.Protocol):
                 await self._changed.wait()
         except TimeoutError:
             self.abort()
-            raise WireLost(f"the server fell silent for {seconds:g} s") from None
+            raise WireLost(Saying("the server fell silent for %(seconds)s s", seconds=f"{seconds:g}")) from None
 
     async def start_tls(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
         """Encrypt from here on. What came in the clear behind the server's word to begin is an attack (RFC 3207 §4.2)."""
@@ -173,13 +176,13 @@ class Wire(asyncio.Protocol):
             self._transport, self, context, server_hostname=host, ssl_handshake_timeout=seconds
         )
         if transport is None:
-            raise WireLost("the connection was closed")
+            raise WireLost(CLOSED)
         self._transport = transport
 
     def abort(self) -> None:
         """Let go of the connection, at once."""
         if self._lost is None:
-            self._lost = "the connection was closed"
+            self._lost = CLOSED
         if self._transport is not None:
             self._transport.abort()
 

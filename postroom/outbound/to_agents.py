@@ -19,6 +19,7 @@ from postroom.outbound.readers import readers
 from postroom.outbound.recipients import chosen, others, who_answers
 from postroom.outbound.told import Post, Told
 from postroom.parsers.attachments import read_part
+from postroom.saying import Saying
 from postroom.store import addressing, outbox
 
 UNPROVEN = "unproven-agent"  # flags the note that a mail became which claims an agent
@@ -127,7 +128,7 @@ def tell_of_note(post: Post, told: Told) -> None:
         elif is_on(post, told, "unproven_agent"):
             agents = chosen(post, told, "unproven_agent")
             claimed = [a for a in told.agents() if a.address == row.author_address and a not in agents]
-            why = happened.why or "it did not come to the address that was signed for an agent"
+            why = happened.why or Saying("it did not come to the address that was signed for an agent")
             tell(post, told, "unproven_agent", [*claimed, *agents], {"message": message, "why": why})
         return
     if row.author_type != "agent" or row.visibility != "internal" or row.flags:
@@ -202,7 +203,9 @@ def tell_of_refusal(post: Post, told: Told) -> None:
     })  # fmt: skip
 
 
-def undeliverable(post: Post, connection: Connection, delivery: Any, reason: str, ticket_id: int | None) -> None:
+def undeliverable(
+    post: Post, connection: Connection, delivery: Any, reason: str, ticket_id: int | None, held: str = ""
+) -> None:
     """Tell the ticket's agents that a person's mail did not arrive: which, why, and what they can do."""
     if ticket_id is None or delivery.automatic or not post.config.notify.undeliverable:
         return
@@ -212,6 +215,7 @@ def undeliverable(post: Post, connection: Connection, delivery: Any, reason: str
     own = row.email_message_id if row is not None and row.author_type == "agent" else None
     tell(post, told, "undeliverable", agents, {
         "recipient": delivery.recipient, "reason": reason, "cause": cause_of(reason),
+        "is_ours": isinstance(reason, Saying), "held": held,
         "answer": wording.quoted(row, _zone(post, told), wording.MAX_BEGINNING),
     }, answers=own if own and is_message_id(own) else None)  # fmt: skip
     if told.mails:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,18 +11,19 @@ from sqlalchemy import Connection
 from postroom.logger import structlog
 from postroom.outbound.told import Post
 from postroom.parsers.parsed import Address
+from postroom.saying import Saying
 from postroom.store import addressing, counters, outbox
 from postroom.store.engine import once_committed
 
 log = structlog.get_logger("outbound")
 
 
-def tell_operator(post: Post, connection: Connection, title: str, text: str) -> bool:
-    """Enqueue a notice, in the caller's transaction: a line that says what it is about, and plain text.
+def tell_operator(post: Post, connection: Connection, title: str, text: Sequence[str]) -> bool:
+    """Enqueue a notice, in the caller's transaction: a line that says what it is about, and paragraphs.
 
     False where `operator.address` is empty. How often the same may be told is the caller's to bound.
     """
-    return write(post, connection, "operator", {"title": title, "text": text})
+    return write(post, connection, "operator", {"title": title, "text": list(text)})
 
 
 def tell_of_agent(post: Post, connection: Connection, recipient: str, reason: str) -> None:
@@ -33,11 +35,11 @@ def tell_of_agent(post: Post, connection: Connection, recipient: str, reason: st
     once = counters.Limit(f"agent-bounce:{address}", counters.DAY, 1)
     if counters.take(connection, [once], post.clock()) is None:
         text = (
-            f"What we send to the agent {agent.name} at {recipient} comes back:\n\n{reason}\n\n"
-            "Until it is mended he hears of no ticket by mail. His tickets: "
-            f"postroom tickets list --assignee {agent.name}\n"
-        )
-        tell_operator(post, connection, f"{agent.name} does not get our mail", text)
+            Saying("What we send to the agent %(name)s at %(address)s comes back:", name=agent.name, address=recipient),
+            reason,
+            Saying("Until it is mended he hears of no ticket by mail. His tickets: postroom tickets list --assignee %(name)s", name=agent.name),
+        )  # fmt: skip
+        tell_operator(post, connection, Saying("%(name)s does not get our mail", name=agent.name), text)
 
 
 def write(post: Post, connection: Connection, purpose: str, data: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from postroom.outbound.samples import SAMPLES
 from postroom.outbound.template_files import OURS as OUR_FOLDER
 from postroom.outbound.template_files import PARTS, SHARED, name_of
 from postroom.outbound.templates import Templates
+from postroom.saying import Saying
 
 GOLDEN = Path(__file__).parent / "golden"
 LANGUAGES = ("en", "de")
@@ -51,6 +52,10 @@ def samples():
         yield language, "new_ticket", "new_ticket-only_told", only_told
         nobody = {**SAMPLES["new_ticket"], "readers": []}
         yield language, "new_ticket", "new_ticket-without_requester", nobody
+        silent = Saying("the server fell silent for %(seconds)s s", seconds="300")
+        ours = Saying("gave up after %(count)s attempts: %(reason)s", count=24, reason=silent)
+        given_up = {**SAMPLES["undeliverable"], "reason": ours, "is_ours": True, "held": "", "cause": "expired"}
+        yield language, "undeliverable", "undeliverable-given_up", given_up
 
 
 @pytest.mark.parametrize(
