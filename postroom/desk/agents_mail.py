@@ -33,7 +33,8 @@ def answer(
 ) -> Placed:
     """Take a proven agent's mail to the address that was signed for him on `ticket`.
 
-    What he writes goes to the customer, unless it stands below `#note`. Commands alone, and nothing at all, are kept
+    What he writes goes to the customer, unless it stands below `#note`; a file or a picture that he put there says as much as a
+    word. Commands alone, and nothing at all, are kept
     as a note; so is all of it where a command is wrong, and where it came to an address of which nothing goes on
     (`is_internal`: it answers the question for a review).
     """
@@ -53,9 +54,12 @@ def answer(
         text = "\n".join(command.line for command in reading.commands)
         happened = tickets.add_note(connection, desk, ticket, incoming, ONLY_COMMANDS, text)
         rule, why = "agent-commands", f"nothing but commands about {ticket.ref}: nothing is sent to the customer"
-    elif not obeyed.text and not has_files:
+    elif not obeyed.text and not email.without_words:
         happened = _refused(incoming, tickets.add_note(connection, desk, ticket, incoming, EMPTY, ""), obeyed)
-        rule, why = "agent-empty", f"an agent's answer on {ticket.ref} without a word: nothing is sent to the customer"
+        rule, why = (
+            "agent-empty",
+            f"an agent's answer on {ticket.ref} without a word or a file: nothing is sent to the customer",
+        )
     elif not count and not has_files and _repeats(connection, ticket, incoming, obeyed.text):
         happened = tickets.add_note(connection, desk, ticket, incoming, REPEATED, obeyed.text)
         rule = "agent-repeated"

@@ -19,6 +19,7 @@ from postroom.parsers.attachments import body_html, read_part
 from postroom.parsers.html_tokens import Tag, tokens, unescape
 from postroom.parsers.reply_html import new_html
 from postroom.parsers.sanitise import sanitise_words
+from postroom.parsers.wordless import pasted_pictures
 
 MAX_HTML = 512 << 10  # characters of an agent's HTML that are looked at; the rest goes as text
 MAX_SHOWN = 200_000  # characters of what is left of it
@@ -60,7 +61,8 @@ def shown_to_customer(raw: bytes, text: str, files: Sequence[Any], domain: str) 
     kept = new_html(whole) if whole and len(whole) <= MAX_HTML else None
     html = _words_of(kept, text) if kept is not None else ""
     visible = html if html else kept if kept is not None else whole
-    elsewhere = _named_pictures(whole) - _named_pictures(visible)
+    theirs = _named_pictures(visible) if text.strip() else pasted_pictures(whole)
+    elsewhere = _named_pictures(whole) - theirs
     used: dict[str, str] = {}
     gone_out: list[File] = []
     for number, row in enumerate(files, 1):

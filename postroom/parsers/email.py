@@ -20,6 +20,7 @@ from postroom.parsers.reply import Reply, read_reply
 from postroom.parsers.reply_html import read_html_reply
 from postroom.parsers.reported import read_reported
 from postroom.parsers.sanitise import sanitise
+from postroom.parsers.wordless import files_without_words
 
 HEADER_VALUE_KEPT = 16 * 1024  # characters of one header in `ParsedEmail.headers`
 HEADERS_KEPT = 1_000
@@ -81,6 +82,7 @@ class _Reading:
             quoted_text=quoted_text,
             signature=signature,
             attachments=attachments,
+            without_words=self._without_words(reply_text, attachments, bodies),
             kind=kind,
             automatic=automatic,
             bounce=bounce,
@@ -135,6 +137,11 @@ class _Reading:
 
         reply = self._step("the reply", read, Reply(bodies.text, None, None))
         return reply.reply_text, reply.quoted_text, reply.signature
+
+    def _without_words(self, reply_text: str, attachments: tuple[Attachment, ...], bodies: Bodies) -> tuple[str, ...]:
+        if reply_text.strip():
+            return ()
+        return self._step("its files", lambda: files_without_words(attachments, bodies.html), ())
 
     def _classify(self, bodies: Bodies) -> tuple[Kind, Automatic, Bounce | None]:
         found = self._step("the kind", lambda: classify(self._tree, bodies.text), None)

@@ -113,6 +113,7 @@ class ParsedEmail:
     quoted_text: str | None = None
     signature: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    without_words: tuple[str, ...] = ()  # where `reply_text` is empty: the parts of the files that its author put there
     kind: Kind = Kind.MESSAGE
     automatic: Automatic = Automatic()
     bounce: Bounce | None = None

@@ -52,6 +52,11 @@ def decision(desk, settled, step="command"):
     return [(line["rule"], line["outcome"]) for line in row.decision if line["step"] == step]
 
 
+def reasons(desk, settled):
+    with desk.store.read() as connection:
+        return [line["why"] for line in inbound.get(connection, settled.id).decision if line["step"] == "command"]
+
+
 def events(desk, id_):
     with desk.store.read() as connection:
         return [(e.event, e.actor) for e in messages.events(connection, id_)]
@@ -281,31 +286,31 @@ def test_a_newcomer_to_whom_an_agent_agrees_takes_part(desk):
 # wrong ones
 
 
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [
-        ("#assign carl", "there is no agent 'carl'; there are: ann (Ann Agent), bob (Bob Agent)"),
-        ("#assign Agent", "several agents fit 'Agent'"),
-        ("#assign", "it does not say to whom"),
-        ("#status gone", "'gone' is no status; there are: new, open"),
-        ("#status", "it does not say which status"),
-        ("#close now", "nothing may follow it"),
-        ("#priority extreme", "there is no priority 'extreme'; there are: critical, high, medium, low"),
-        ("#type wish", "there is no type 'wish'"),
-        ("#category gardens", "there is no category 'gardens'; there are: Printing, Networks"),
-        ("#tag", "it names no tag"),
-        (f"#tag {'x' * 51}", "longer than 50 characters"),
-        ("#merge T-9999", "there is no ticket 'T-9999'"),
-        ("#merge", "it does not say into which ticket"),
-        ("#merge T-1001", "is this very ticket"),
-        ("#split 4711", "T-1001 has no message 4711"),
-        ("#agree eve@stranger.example", "eve@stranger.example is not on T-1001; waiting there: nobody"),
-        ("#agree", "it names no address"),
-        ("#nonsense", "there is no such command"),
-        ("#resolve\n#close", "'#resolve' says it already"),
-        ("#note\n#solution", "'#note' says it already"),
-    ],
-)
+WRONG = [
+    ("#assign carl", "there is no agent 'carl'; there are: ann (Ann Agent), bob (Bob Agent)"),
+    ("#assign Agent", "several agents fit 'Agent'"),
+    ("#assign", "it does not say to whom"),
+    ("#status gone", "'gone' is no status; there are: new, open"),
+    ("#status", "it does not say which status"),
+    ("#close now", "nothing may follow it"),
+    ("#priority extreme", "there is no priority 'extreme'; there are: critical, high, medium, low"),
+    ("#type wish", "there is no type 'wish'"),
+    ("#category gardens", "there is no category 'gardens'; there are: Printing, Networks"),
+    ("#tag", "it names no tag"),
+    (f"#tag {'x' * 51}", "longer than 50 characters"),
+    ("#merge T-9999", "there is no ticket 'T-9999'"),
+    ("#merge", "it does not say into which ticket"),
+    ("#merge T-1001", "is this very ticket"),
+    ("#split 4711", "T-1001 has no message 4711"),
+    ("#agree eve@stranger.example", "eve@stranger.example is not on T-1001; waiting there: nobody"),
+    ("#agree", "it names no address"),
+    ("#nonsense", "there is no such command"),
+    ("#resolve\n#close", "'#resolve' says it already"),
+    ("#note\n#solution", "'#note' says it already"),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), WRONG)
 def test_a_wrong_command_changes_nothing_and_comes_back_to_the_agent_alone(desk, line, why):
     id_ = open_ticket(desk)
     before, sent = state(desk, id_), len(desk.outbox())
@@ -363,10 +368,20 @@ def test_the_next_ticket_has_the_next_number_after_a_refusal(desk):
 
 
 def test_a_refusal_in_german(tmp_path):
-    with open_test_house(tmp_path, templates={"language": "de"}) as desk:
+    with open_test_house(
+        tmp_path, templates={"language": "de"}, tickets={"categories": ["Printing", "Networks"]}
+    ) as desk:
         open_ticket(desk)
         order(desk, "#stauts resolved\n")
         assert "wurde nichts geändert" in desk.sent("command_error", ANN).text
+        for line, why in WRONG:
+            settled = order(desk, f"{line}\n\nDear Cy, it is done.\n")
+            refused = [one for one in reasons(desk, settled) if why in one]
+            assert refused, f"it is kept in English: {why}"
+            told = desk.sent("command_error", ANN)
+            assert not [one for one in refused if one in told.text]
+            words = told.text.partition("Sie schrieben")[0]
+            assert not [english for english in ("such as", "or several", "below it", "where it is") if english in words]
 
 
 # from others

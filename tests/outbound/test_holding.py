@@ -10,6 +10,7 @@ from sqlalchemy import event, select, update
 
 from postroom.desk.happened import Happened, What
 from postroom.desk.merging import join
+from postroom.outbound.holding import in_words
 from postroom.parsers.email import parse
 from postroom.store import correspondents, erasure, outbox, tickets
 from postroom.store.tables import Delivery, Event
@@ -273,6 +274,33 @@ def test_an_agents_answer_that_bounces_tells_the_agent_that_the_address_is_held(
     told = house.sent("undeliverable", ANN)
     assert "Nothing goes to this address by itself any more" in told.text
     assert is_held(house)
+
+
+def test_why_an_address_is_held_is_told_in_german_and_what_its_server_said_as_it_was(tmp_path, clock):
+    with open_test_house(tmp_path, templates={"language": "de"}, operator={"address": "root@example.net"}) as house:
+        row = held_house(house)
+        times = "E-Mail kam 2-mal zurück, zuletzt mit: 5.1.1 550 5.1.1 no"
+        assert times in house.sent("held", ANN).text
+        house.take(mail(subject="Another"))
+        notice = house.sent("new_ticket", ANN)
+        house.take(answer(notice), notice.reply_to[0].address, ANN)
+        assert f"angehalten seit 24. November 2026, 12:00 UTC: {times}" in house.sent("held", ANN).text
+        kept = "held since 2026-11-24 12:00 UTC: mail came back 2 times, last with: 5.1.1 550 5.1.1 no"
+        assert in_words(known(house)) == kept
+        come_back(house, complaint(row), row)
+        complained = "Ihr Inhaber hat sich über unsere E-Mail vom 24. November 2026, 12:00 UTC beschwert"
+        assert complained in house.sent("held", ANN).text
+
+
+def test_the_operator_is_told_in_german_that_an_agent_does_not_get_our_mail(tmp_path, clock):
+    with open_test_house(tmp_path, templates={"language": "de"}, operator={"address": "root@example.net"}) as house:
+        house.take(mail())
+        row = house.outbox(purpose="new_ticket", recipient=ANN)[-1][0]
+        send(house)
+        come_back(house, bounce(row), row)
+        told = house.sent("operator", "root@example.net")
+        assert told.subject == "[Postroom] ann bekommt unsere E-Mails nicht"
+        assert "an ann@example.com senden, kommt zurück:\n\n5.1.1 550 5.1.1 no\n\nBis das" in told.text
 
 
 def test_of_an_agent_whose_mail_comes_back_the_operator_is_told_once_a_day(tmp_path, clock):
