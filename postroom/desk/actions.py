@@ -39,7 +39,7 @@ def assign(connection: Connection, ticket: Row[Any], agent: Agent | None, actor:
     if ticket.assigned_to == wanted:
         return []
     tickets.change(connection, ticket.id, {"assigned_to": wanted, "updated_at": now})
-    _event(connection, ticket.id, "assigned", {"to": agent.name if agent else None}, actor, now)
+    messages.add_event(connection, ticket.id, "assigned", {"to": agent.name if agent else None}, actor, now)
     return [Happened(What.ASSIGNED, ticket.id, actor, agent_id=agent.id)] if agent else []
 
 
@@ -53,7 +53,7 @@ def set_status(
     workflow.check_move(ticket.status, status, config)
     times = workflow.times_of(ticket.status, status, now)
     tickets.change(connection, ticket.id, {"status": status, "updated_at": now, **times})
-    _event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)
+    messages.add_event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)
     return [Happened(What.STATUS, ticket.id, actor, old_status=ticket.status, new_status=status)]
 
 
@@ -80,7 +80,7 @@ def reply(
         changes["first_responded_at"] = now
     tickets.change(connection, ticket.id, changes)
     if status != ticket.status:
-        _event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)
+        messages.add_event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)
     agent_id = agent.id if agent else None
     return [Happened(What.AGENT_REPLIED, ticket.id, actor, message_id, None, agent_id, ticket.status, status)]
 
@@ -92,7 +92,7 @@ def tag(
     tags = sorted({*ticket.tags, *(t.strip().lower() for t in add)} - {t.strip().lower() for t in remove} - {""})
     if tags != ticket.tags:
         tickets.change(connection, ticket.id, {"tags": tags, "updated_at": now})
-        _event(connection, ticket.id, "tagged", {"tags": tags}, actor, now)
+        messages.add_event(connection, ticket.id, "tagged", {"tags": tags}, actor, now)
     return []
 
 
@@ -105,7 +105,7 @@ def sort(
     before = getattr(ticket, column)
     if before != value:
         tickets.change(connection, ticket.id, {column: value, "updated_at": now})
-        _event(connection, ticket.id, what, {"from": before, "to": value}, actor, now)
+        messages.add_event(connection, ticket.id, what, {"from": before, "to": value}, actor, now)
     return []
 
 
@@ -133,7 +133,9 @@ def follow_up(
         raise UserError(Saying("the time to look at it again has to lie ahead"))
     if ticket.follow_up_at != at:
         tickets.change(connection, ticket.id, {"follow_up_at": at, "updated_at": now})
-        _event(connection, ticket.id, "follow up", {"at": at.isoformat(timespec="seconds") if at else None}, actor, now)
+        messages.add_event(
+            connection, ticket.id, "follow up", {"at": at.isoformat(timespec="seconds") if at else None}, actor, now
+        )
     return []
 
 
@@ -152,7 +154,7 @@ def say_how(
         )
     if changes:
         tickets.change(connection, ticket.id, {**changes, "updated_at": now})
-        _event(connection, ticket.id, "solution", {"code": code} if code else {}, actor, now)
+        messages.add_event(connection, ticket.id, "solution", {"code": code} if code else {}, actor, now)
     return []
 
 
@@ -167,7 +169,7 @@ def agree(connection: Connection, ticket: Row[Any], address: str, actor: str, no
         for message in messages.of_ticket(connection, ticket.id):
             if message.author_address == person.address and NEWCOMER in message.flags:
                 messages.set_flags(connection, message.id, [flag for flag in message.flags if flag != NEWCOMER])
-        _event(connection, ticket.id, "agreed", {"to": person.address}, actor, now)
+        messages.add_event(connection, ticket.id, "agreed", {"to": person.address}, actor, now)
     return []
 
 
@@ -194,10 +196,5 @@ def write(
         "subject": ticket.subject, "text": text, "timestamp": now, "created_at": now,
     })  # fmt: skip
     detail = {"type": "agent", "visibility": visibility}
-    _event(connection, ticket.id, "message", detail, actor, now)
+    messages.add_event(connection, ticket.id, "message", detail, actor, now)
     return id_
-
-
-def _event(connection: Connection, id_: int, event: str, detail: dict[str, Any], actor: str, now: datetime) -> None:
-    row = {"ticket_id": id_, "at": now, "actor": actor, "event": event, "detail": detail}
-    messages.add_events(connection, [row])

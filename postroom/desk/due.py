@@ -107,7 +107,9 @@ def _escalate(connection: Connection, config: Config, now: datetime, limit: int)
         if to:
             tickets.change(connection, row.id, {"escalated_to": to})
         what = "resolution" if row.first_responded_at else "first response"
-        _event(connection, row, "escalated", {"what": what, "due": _written(row.sla_due_at), "to": to}, now)
+        messages.add_event(
+            connection, row.id, "escalated", {"what": what, "due": _written(row.sla_due_at), "to": to}, POSTROOM, now
+        )
     return _happened(What.ESCALATED, rows)
 
 
@@ -119,7 +121,7 @@ def _remind(connection: Connection, config: Config, now: datetime, limit: int) -
     rows = stored.unanswered(connection, waiting, every, settings.remind_customer_times, now, limit)
     for row in rows:
         detail = {"reminder": row.reminders, "waiting since": _written(row.waiting_since)}
-        _event(connection, row, "reminded", detail, now)
+        messages.add_event(connection, row.id, "reminded", detail, POSTROOM, now)
     return _happened(What.REMINDED, rows)
 
 
@@ -131,7 +133,9 @@ def _close(connection: Connection, config: Config, now: datetime, limit: int) ->
     rows = stored.silent(connection, workflow.RESOLVED, workflow.CLOSED, before, now, limit)
     for row in rows:
         why = f"nothing happened for {settings.close_resolved_days:g} days"
-        _event(connection, row, "status", {"from": workflow.RESOLVED, "to": workflow.CLOSED, "why": why}, now)
+        messages.add_event(
+            connection, row.id, "status", {"from": workflow.RESOLVED, "to": workflow.CLOSED, "why": why}, POSTROOM, now
+        )
     if not settings.close_resolved_mail:
         return []
     old, new = workflow.RESOLVED, workflow.CLOSED
@@ -144,7 +148,7 @@ def _close_solved(connection: Connection, config: Config, now: datetime, limit: 
     for row in rows:
         tickets.change(connection, row.id, {"status": new, "updated_at": now, **workflow.times_of(old, new, now)})
         why = "its customer said that it is solved"
-        _event(connection, row, "status", {"from": old, "to": new, "why": why}, now)
+        messages.add_event(connection, row.id, "status", {"from": old, "to": new, "why": why}, POSTROOM, now)
     if not config.tickets.close_resolved_mail:
         return []
     return [Happened(What.STATUS, row.id, POSTROOM, old_status=old, new_status=new) for row in rows]
@@ -153,17 +157,12 @@ def _close_solved(connection: Connection, config: Config, now: datetime, limit: 
 def _follow_up(connection: Connection, now: datetime, limit: int) -> list[Happened]:
     rows = stored.to_follow_up(connection, now, limit)
     for row in rows:
-        _event(connection, row, "follow up", {}, now)
+        messages.add_event(connection, row.id, "follow up", {}, POSTROOM, now)
     return _happened(What.FOLLOW_UP, rows)
 
 
 def _happened(what: What, rows: Sequence[Row[Any]]) -> list[Happened]:
     return [Happened(what, row.id, POSTROOM) for row in rows]
-
-
-def _event(connection: Connection, row: Row[Any], event: str, detail: dict[str, Any], now: datetime) -> None:
-    line = {"ticket_id": row.id, "at": now, "actor": POSTROOM, "event": event, "detail": detail}
-    messages.add_events(connection, [line])
 
 
 def _written(moment: datetime) -> str:

@@ -29,8 +29,7 @@ def ask(connection: Connection, config: Config, now: datetime, limit: int) -> li
     for row in solutions.to_ask(connection, workflow.CLOSED, until - FORGOTTEN, until, limit):
         question = {"ticket_id": row.id, "customer": row.requester, "asked_at": now, "expires_at": expires}
         if row.requester and SPAM not in row.tags and solutions.ask_feedback(connection, question):
-            line = {"ticket_id": row.id, "at": now, "actor": POSTROOM, "event": "feedback", "detail": {"what": "asked"}}
-            messages.add_events(connection, [line])
+            messages.add_event(connection, row.id, "feedback", {"what": "asked"}, POSTROOM, now)
             happened.append(Happened(What.FEEDBACK_ASKED, row.id, POSTROOM))
     return happened
 

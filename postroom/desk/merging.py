@@ -53,10 +53,8 @@ def merge(
         "first_responded_at": responded.isoformat() if responded else None, "solutions": judged,
     }  # fmt: skip
     detail = {"why": why, "messages": moved}
-    messages.add_events(connection, [
-        {"ticket_id": source.id, "at": now, "actor": actor, "event": "merged", "detail": {"into": target.ref, **detail, "undo": undo}},
-        {"ticket_id": target.id, "at": now, "actor": actor, "event": "merged", "detail": {"from": source.ref, **detail}},
-    ])  # fmt: skip
+    messages.add_event(connection, source.id, "merged", {"into": target.ref, **detail, "undo": undo}, actor, now)
+    messages.add_event(connection, target.id, "merged", {"from": source.ref, **detail}, actor, now)
 
 
 def unmerge(connection: Connection, source: Row[Any], actor: str, now: datetime) -> Row[Any]:
@@ -87,10 +85,8 @@ def unmerge(connection: Connection, source: Row[Any], actor: str, now: datetime)
     why = f"unmerged by {actor}"
     tickets.unlink(connection, source.id, target.id, DUPLICATE_OF)
     tickets.link(connection, source.id, [target.id], SPLIT_FROM, why)
-    messages.add_events(connection, [
-        {"ticket_id": source.id, "at": now, "actor": actor, "event": "unmerged", "detail": {"out of": target.ref, "messages": moved}},
-        {"ticket_id": target.id, "at": now, "actor": actor, "event": "unmerged", "detail": {"ticket": source.ref, "messages": moved}},
-    ])  # fmt: skip
+    messages.add_event(connection, source.id, "unmerged", {"out of": target.ref, "messages": moved}, actor, now)
+    messages.add_event(connection, target.id, "unmerged", {"ticket": source.ref, "messages": moved}, actor, now)
     return target
 
 
@@ -173,8 +169,6 @@ def split(
     tickets.link(connection, new_id, [ticket.id], SPLIT_FROM, f"split off by {actor}")
     new = tickets.get(connection, new_id)
     assert new is not None
-    messages.add_events(connection, [
-        {"ticket_id": ticket.id, "at": now, "actor": actor, "event": "split", "detail": {"to": new.ref, "message": message.id}},
-        {"ticket_id": new_id, "at": now, "actor": actor, "event": "opened", "detail": {"split from": ticket.ref}},
-    ])  # fmt: skip
+    messages.add_event(connection, ticket.id, "split", {"to": new.ref, "message": message.id}, actor, now)
+    messages.add_event(connection, new_id, "opened", {"split from": ticket.ref}, actor, now)
     return new

@@ -45,9 +45,16 @@ def open_routed(connection: Connection, desk: Desk, incoming: Incoming) -> tuple
         chosen = _assign(connection, desk, incoming, found)
         if chosen is not None:
             changes["assigned_to"] = chosen.agent_id
-            _event(connection, incoming, happened.ticket_id, "assigned", {"to": chosen.name, "why": chosen.why})
+            messages.add_event(
+                connection,
+                happened.ticket_id,
+                "assigned",
+                {"to": chosen.name, "why": chosen.why},
+                POSTROOM,
+                incoming.now,
+            )
     if found.tags:
-        _event(connection, incoming, happened.ticket_id, "tagged", {"tags": list(found.tags)})
+        messages.add_event(connection, happened.ticket_id, "tagged", {"tags": list(found.tags)}, POSTROOM, incoming.now)
     if changes:
         stored.change(connection, happened.ticket_id, changes)
     return happened, found
@@ -67,8 +74,3 @@ def _assign(connection: Connection, desk: Desk, incoming: Incoming, found: Route
     queue = desk.config.queue[found.queue]
     how = found.assign or queue.assign
     return choose(connection, found.queue, how, incoming.author.address, workflow.DONE)
-
-
-def _event(connection: Connection, incoming: Incoming, ticket_id: int, event: str, detail: dict[str, Any]) -> None:
-    row = {"ticket_id": ticket_id, "at": incoming.now, "actor": POSTROOM, "event": event, "detail": detail}
-    messages.add_events(connection, [row])

@@ -16,7 +16,7 @@ from postroom.desk import feedback, tickets, workflow
 from postroom.desk.author import Standing
 from postroom.desk.happened import Placed, What
 from postroom.desk.tickets import Desk, Incoming
-from postroom.store import messages, solutions
+from postroom.store import solutions
 from postroom.store import tickets as stored
 from postroom.threading.tokens import ReplyToken, Says
 
@@ -109,11 +109,13 @@ def _judge(
         return None, _past(connection, row, incoming)
     happened = tickets.add_said(connection, desk, ticket, incoming, "solved", "public")
     status = (workflow.RESOLVED if hours else workflow.CLOSED) if ends else ticket.status
-    _event(connection, incoming, ticket, "solution", {"what": "solved", "close at": close_at and _written(close_at)})
+    tickets.note_event(
+        connection, incoming, ticket.id, "solution", {"what": "solved", "close at": close_at and _written(close_at)}
+    )
     if status != ticket.status:
         times = workflow.times_of(ticket.status, status, incoming.now)
         stored.change(connection, ticket.id, {"status": status, **times})
-        _event(connection, incoming, ticket, "status", {"from": ticket.status, "to": status})
+        tickets.note_event(connection, incoming, ticket.id, "status", {"from": ticket.status, "to": status})
     why = f"the customer says that {ticket.ref} is solved"
     return Placed("added", "solved", why, ticket.id, replace(happened, what=What.SOLUTION_APPROVED)), why
 
@@ -126,7 +128,7 @@ def _refuse(
     if not solutions.answer(connection, row.id, solutions.REFUSED, incoming.now):
         return None, _past(connection, row, incoming)
     happened = tickets.add_customer(connection, desk, ticket, incoming, agreed=True)
-    _event(connection, incoming, ticket, "solution", {"what": "not solved"})
+    tickets.note_event(connection, incoming, ticket.id, "solution", {"what": "not solved"})
     why = f"the customer says that {ticket.ref} is not solved"
     return Placed("added", "not-solved", why, ticket.id, replace(happened, what=What.SOLUTION_REFUSED)), why
 
@@ -140,7 +142,7 @@ def _rate(
     if why := feedback.give(connection, own.id, ticket, rating, incoming):
         return None, why
     happened = tickets.add_said(connection, desk, ticket, incoming, RATED, "internal")
-    _event(connection, incoming, ticket, "feedback", {"rating": rating})
+    tickets.note_event(connection, incoming, ticket.id, "feedback", {"rating": rating})
     why = f"the customer gave {ticket.ref} {rating} of 5"
     return Placed("added", RATED, why, ticket.id, replace(happened, what=What.FEEDBACK_GIVEN)), why
 
@@ -160,11 +162,6 @@ def _line(token: ReplyToken, outcome: str, why: str) -> Line:
     says = _says(token)
     evidence = {"rating": says.rating}
     return {"step": "link", "rule": RULES.get(says, RATED), "outcome": outcome, "why": why, "evidence": evidence}
-
-
-def _event(connection: Connection, incoming: Incoming, ticket: Row[Any], event: str, detail: dict[str, Any]) -> None:
-    line = {"ticket_id": ticket.id, "at": incoming.now, "actor": incoming.author.label, "event": event}
-    messages.add_events(connection, [{**line, "detail": detail}])
 
 
 def _written(moment: Any) -> str:

@@ -60,7 +60,7 @@ def propose(
         "proposed_by": agent.id if agent else None, "proposed_at": now,
     })  # fmt: skip
     in_review = wants_review(desk.config, ticket.queue)
-    _event(connection, ticket.id, {"what": "proposed", "review": in_review}, actor, now)
+    messages.add_event(connection, ticket.id, "solution", {"what": "proposed", "review": in_review}, actor, now)
     if not in_review:
         _put_to_customer(connection, desk.config, ticket, id_, actor, now, status_is_said)
     elif not status_is_said and workflow.phase(ticket.status, desk.config) not in (
@@ -128,7 +128,7 @@ def approve(
     connection: Connection, config: Config, ticket: Row[Any], row: Row[Any], agent: Agent, now: datetime
 ) -> list[Happened]:
     """Put a solution to the customer that `under_review` gave."""
-    _event(connection, ticket.id, {"what": "approved"}, agent.name, now)
+    messages.add_event(connection, ticket.id, "solution", {"what": "approved"}, agent.name, now)
     solutions.move(
         connection, row.id, solutions.REVIEW, solutions.REVIEW, {"reviewed_by": agent.id, "reviewed_at": now}
     )
@@ -146,7 +146,7 @@ def send_back(
     reviewed = {"reviewed_by": agent.id, "reviewed_at": now}
     if not solutions.move(connection, row.id, solutions.REVIEW, solutions.SENT_BACK, reviewed):
         raise UserError(Saying("the solution of %(ref)s waits for a review no more", ref=ticket.ref))
-    _event(connection, ticket.id, {"what": "sent back"}, agent.name, now)
+    messages.add_event(connection, ticket.id, "solution", {"what": "sent back"}, agent.name, now)
     if ticket.status == workflow.PENDING_INTERNAL:
         _set_status(connection, ticket, workflow.OPEN, agent.name, now)
     return [
@@ -193,10 +193,4 @@ def _set_status(connection: Connection, ticket: Row[Any], status: str, actor: st
     """What follows by itself, which no transition forbids."""
     times = workflow.times_of(ticket.status, status, now)
     tickets.change(connection, ticket.id, {"status": status, "updated_at": now, **times})
-    line = {"ticket_id": ticket.id, "at": now, "actor": actor, "event": "status"}
-    messages.add_events(connection, [{**line, "detail": {"from": ticket.status, "to": status}}])
-
-
-def _event(connection: Connection, id_: int, detail: dict[str, Any], actor: str, now: datetime) -> None:
-    line = {"ticket_id": id_, "at": now, "actor": actor, "event": "solution", "detail": detail}
-    messages.add_events(connection, [line])
+    messages.add_event(connection, ticket.id, "status", {"from": ticket.status, "to": status}, actor, now)

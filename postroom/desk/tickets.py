@@ -117,7 +117,7 @@ def open_ticket(connection: Connection, desk: Desk, incoming: Incoming, text: st
     """Open a ticket with the message that asks for it. `text`: what it says, where that is not all of its words."""
     words = Words.of(incoming, text)
     ticket_id = _new_ticket(connection, desk, incoming, words)
-    _event(connection, incoming, ticket_id, "opened", {"subject": words.subject[:SUBJECT_MAX] or NO_SUBJECT})
+    note_event(connection, incoming, ticket_id, "opened", {"subject": words.subject[:SUBJECT_MAX] or NO_SUBJECT})
     message_id = _store(connection, desk, incoming, ticket_id, "user", "public", role="requester", words=words)
     return Happened(What.OPENED, ticket_id, incoming.author.label, message_id, incoming.origin)
 
@@ -131,8 +131,8 @@ def open_for(connection: Connection, desk: Desk, incoming: Incoming, customer: W
     assert agent is not None
     ticket_id = _new_ticket(connection, desk, incoming, customer, assigned_to=agent.id)
     subject = customer.subject[:SUBJECT_MAX] or NO_SUBJECT
-    _event(connection, incoming, ticket_id, "opened", {"subject": subject, "handed in for": customer.address})
-    _event(connection, incoming, ticket_id, "assigned", {"to": agent.name, "why": "handed it in"})
+    note_event(connection, incoming, ticket_id, "opened", {"subject": subject, "handed in for": customer.address})
+    note_event(connection, incoming, ticket_id, "assigned", {"to": agent.name, "why": "handed it in"})
     message_id = _store(connection, desk, incoming, ticket_id, "user", "public", joins=False, words=customer)
     references = thread_index.bounded([*incoming.email.references, *incoming.email.in_reply_to])
     thread_index.add_refs(connection, ticket_id, incoming.message_id, references)
@@ -210,7 +210,7 @@ def add_agent(
         changes["first_responded_at"] = incoming.now
     if ticket.assigned_to is None and agent is not None and "assignee" not in said:
         changes["assigned_to"] = agent.id
-        _event(connection, incoming, ticket.id, "assigned", {"to": agent.name, "why": "first to answer"})
+        note_event(connection, incoming, ticket.id, "assigned", {"to": agent.name, "why": "first to answer"})
     status = ticket.status if "status" in said else workflow.after_agent(ticket.status)
     _touch(connection, incoming, ticket, status, changes)
     return Happened(
@@ -239,6 +239,11 @@ def add_note(
         words=Words.of(incoming, text), key=key,
     )  # fmt: skip
     return Happened(What.NOTED, ticket.id, incoming.author.label, message_id, incoming.origin)
+
+
+def note_event(connection: Connection, incoming: Incoming, ticket_id: int, event: str, detail: dict[str, Any]) -> None:
+    """Append a line to a ticket's activity, in the name of the mail's author."""
+    messages.add_event(connection, ticket_id, event, detail, incoming.author.label, incoming.now)
 
 
 def thread_id(email: ParsedEmail, message_id: str) -> str:
@@ -278,7 +283,7 @@ def _store(
             connection, ticket_id, _people(desk, incoming, role, NEWCOMER not in (flags or []), brings)
         )
     detail = {"messageId": incoming.message_id, "type": author_type, "visibility": visibility, "flags": flags or []}
-    _event(connection, incoming, ticket_id, "message", detail)
+    note_event(connection, incoming, ticket_id, "message", detail)
     return id_
 
 
@@ -318,14 +323,9 @@ def _people(desk: Desk, incoming: Incoming, role: str, known: bool, brings: bool
 def _touch(connection: Connection, incoming: Incoming, ticket: Row[Any], status: str, changes: dict[str, Any]) -> None:
     if status != ticket.status:
         changes = {**changes, "status": status, **workflow.times_of(ticket.status, status, incoming.now)}
-        _event(connection, incoming, ticket.id, "status", {"from": ticket.status, "to": status})
+        note_event(connection, incoming, ticket.id, "status", {"from": ticket.status, "to": status})
     updated = max(ticket.updated_at, _believable(incoming)) if incoming.archive else incoming.now
     tickets.change(connection, ticket.id, {**changes, "updated_at": updated})
-
-
-def _event(connection: Connection, incoming: Incoming, ticket_id: int, event: str, detail: dict[str, Any]) -> None:
-    row = {"ticket_id": ticket_id, "at": incoming.now, "actor": incoming.author.label, "event": event, "detail": detail}
-    messages.add_events(connection, [row])
 
 
 def _believable(incoming: Incoming) -> datetime:

@@ -158,9 +158,7 @@ class Notifier:
         ended = holding.hear(told.connection, config.answers, self._signer, known, address, origin, now)
         if ended is None:
             return
-        messages.add_events(told.connection, [{
-            "ticket_id": case.id, "at": now, "actor": "postroom", "event": "released",
-            "detail": {"address": address, "reason": ended},
-        }])  # fmt: skip
+        detail = {"address": address, "reason": ended}
+        messages.add_event(told.connection, case.id, "released", detail, "postroom", now)
         told.note("answer", "heard", "released", f"automatic mail to {address} is held no more: {ended}")
         told.case = addressing.case(told.connection, case.id)

@@ -38,9 +38,12 @@ def add_attachments(connection: Connection, rows: Sequence[dict[str, Any]]) -> N
     _add_attachments.add(connection, rows)
 
 
-def add_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Append lines to tickets' activity."""
-    _add_events.add(connection, rows)
+def add_event(
+    connection: Connection, ticket_id: int, event: str, detail: dict[str, Any], actor: str, at: datetime
+) -> None:
+    """Append a line to a ticket's activity."""
+    row = {"ticket_id": ticket_id, "at": at, "actor": actor, "event": event, "detail": detail}
+    _add_events.add(connection, [row])
 
 
 def by_content_key(connection: Connection, keys: Iterable[str]) -> dict[str, Row[Any]]:

@@ -81,9 +81,8 @@ def test_every_ticket_comes_once_and_whole_however_it_is_cut(store, monkeypatch)
                 {"message_id": early, "part": "2", "filename": f"{id_}.txt", "content_type": "text/plain", "size": 1,
                  "inline": False}
             ])  # fmt: skip
-            messages.add_events(connection, [
-                {"ticket_id": id_, "at": AT, "actor": "postroom", "event": name, "detail": {}} for name in ("a", "b")
-            ])  # fmt: skip
+            for name in ("a", "b"):
+                messages.add_event(connection, id_, name, {}, "postroom", AT)
     every = list(reports.every_ticket(store, Filter()))
     assert [whole.ticket.id for whole in every] == ids
     for whole in every:
