@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
 from typing import Any
@@ -11,10 +10,11 @@ from sqlalchemy import Connection
 
 from postroom.desk.happened import Happened, What
 from postroom.desk.routing import SPAM
-from postroom.outbound import wording
+from postroom.outbound import mentions, wording
 from postroom.outbound.addresses import is_message_id
 from postroom.outbound.causes import cause_of
 from postroom.outbound.compose import File
+from postroom.outbound.mentions import Colleague
 from postroom.outbound.readers import readers
 from postroom.outbound.recipients import chosen, others, who_answers
 from postroom.outbound.told import Post, Told
@@ -26,7 +26,6 @@ UNPROVEN = "unproven-agent"  # flags the note that a mail became which claims an
 UNPROVEN_EVERY = timedelta(hours=1)  # of one ticket: whoever forges many shall not flood its agents
 EMPTY_EVERY = timedelta(hours=1)  # of one ticket: an agent's mail without a word
 NAMES_MAX = 20  # names that a notice lists
-NAMED = re.compile(r"(?<![\w.@])@([\w.+-]+(?:@[\w.-]+)?)")  # "@ann", "@ann@example.com"
 
 
 def tell_of_new_ticket(post: Post, told: Told) -> None:
@@ -133,13 +132,13 @@ def tell_of_note(post: Post, told: Told) -> None:
         return
     if row.author_type != "agent" or row.visibility != "internal" or row.flags:
         return
-    names = {found[1].rstrip(".-").lower() for found in NAMED.finditer(row.text)}
+    names = mentions.named(row.text)
     agents = others(post, told, [a for a in told.agents() if names & {a.name.lower(), a.address}])
     if agents and is_on(post, told, "note"):
         tell(post, told, "note", agents, {"message": message})
     tell_of_colleague(post, told, named=agents)
-    known = {name for a in told.agents() for name in (a.name.lower(), a.address)}
-    _tell_of_unknown_names(post, told, row, message, sorted(names - known))
+    colleagues = (Colleague(a.name, a.title, a.address) for a in told.agents())
+    _tell_of_unknown_names(post, told, row, message, mentions.misnamed(row.text, colleagues))
 
 
 def tell_of_colleague(post: Post, told: Told, named: Sequence[Any] = ()) -> None:
