@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 NEAR = 0.75  # how like a colleague's a name is that was mistyped: "bret" is that near to "bert"
 SHORTEST_WORD = 3  # letters of a word of a title that may be meant
@@ -46,6 +45,8 @@ def named(text: str) -> set[str]:
 
 def misnamed(text: str, colleagues: Iterable[Colleague]) -> list[str]:
     """The names, in lower case and in order, that are no colleague's, though the writer surely meant one."""
+    from difflib import get_close_matches  # noqa: PLC0415 (most notes name nobody)
+
     known, alike, domains = set[str](), set[str](), set[str]()
     for one in colleagues:
         local, _, domain = one.address.partition("@")
