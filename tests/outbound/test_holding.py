@@ -114,7 +114,7 @@ def test_an_address_that_does_not_exist_is_written_to_twice_however_often_it_is_
     refused = [row.reason for row, sent_mail in house.outbox(purpose="confirmation") if not sent_mail]
     assert (len(sent), len(refused)) == (2, 18)
     assert all(
-        reason.startswith("bounces: held since 2026-11-25: mail came back 2 times, last with: 5.1.1")
+        reason.startswith("bounces: held since 2026-11-25 12:00 UTC: mail came back 2 times, last with: 5.1.1")
         for reason in refused
     )
 

@@ -6,7 +6,7 @@ from peers.outgoing import desk_in, mail
 from postroom.errors import ConfigError
 
 
-def tell(desk, title="Mail waits in quarantine", text="Two mails.\n\nLook at: postroom inbound list"):
+def tell(desk, title="Mail waits in quarantine", text=("Two mails.", "Look at: postroom inbound list")):
     with desk.store.write() as connection:
         return desk.notifier.tell_operator(connection, title, text)
 
