@@ -13,7 +13,7 @@ POINTS ?= 1000
 DATABASE ?= both
 SOURCES := postroom tests bench
 BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py bench/parse.py bench/archive.py bench/grow.py bench/courier.py bench/scale_out.py \
-	bench/smtp_accept.py bench/smtp_busy.py bench/imap_drain.py bench/memory.py
+	bench/smtp_accept.py bench/smtp_busy.py bench/objects.py bench/imap_drain.py bench/memory.py
 
 .PHONY: help demo run test check format bench fuzz chaos screenshots deb deb-test clean
 

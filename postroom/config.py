@@ -36,6 +36,7 @@ from postroom.config_keys import (
     Outgoing,
     Processing,
     Queue,
+    RawMail,
     Reports,
     Retention,
     SmartHost,
@@ -70,6 +71,7 @@ __all__ = [
     "Outgoing",
     "Processing",
     "Queue",
+    "RawMail",
     "Reports",
     "Retention",
     "Size",
@@ -82,6 +84,7 @@ __all__ = [
     "load",
     "parse",
     "read_client_secret",
+    "read_object_key",
     "read_private_file",
     "read_secret",
     "split_listen",
@@ -138,7 +141,7 @@ SECTIONS: dict[str, type[Section]] = {
     "store": Store, "smtp": Smtp, "outgoing": Outgoing, "tickets": Tickets, "notify": Notify, "answers": Answers,
     "templates": Templates, "authentication": Authentication, "processing": Processing, "keys": Keys, "log": Log,
     "block": Block, "reports": Reports, "retention": Retention, "operator": Operator, "health": Health,
-    "alarms": Alarms,
+    "alarms": Alarms, "raw_mail": RawMail,
 }  # fmt: skip
 NAMED_SECTIONS: dict[str, type[Section]] = {
     "queue": Queue,
@@ -281,6 +284,16 @@ def read_client_secret(config: Config, name: str, environ: Mapping[str, str] | N
     if not app.client_secret_file:
         return ""
     return read_private_file(config, f"oauth.{name}.client_secret_file", app.client_secret_file, environ)
+
+
+def read_object_key(config: Config, environ: Mapping[str, str] | None = None) -> str:
+    """The secret key of `[raw_mail]`, found as a password is; "" where the machine's role takes its place. Raises ConfigError."""
+    raw = config.raw_mail
+    if raw.secret_key_env:
+        return _from_environment("raw_mail.secret_key_env", raw.secret_key_env, environ)
+    if not raw.secret_key_file:
+        return ""
+    return read_private_file(config, "raw_mail.secret_key_file", raw.secret_key_file, environ)
 
 
 def _from_environment(key: str, name: str, environ: Mapping[str, str] | None) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+from urllib.parse import urlsplit
 
-from postroom.config_keys import LOOPBACK, Config, Imap, SmartHost
+from postroom.config_keys import LOOPBACK, S3, Config, Imap, RawMail, SmartHost
 from postroom.config_oauth import check_oauth
 from postroom.config_rules import Known, check_assign, check_rules
 from postroom.config_section import Section, shown
@@ -20,11 +21,15 @@ REPLY_DAYS_MAX = 36_500  # a token has 16 bits for the day of its expiry
 FIRST_NUMBER_MAX = 900_000_000  # a tag in a subject has nine digits at most
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 HOST_MAX = 170  # characters: selector, "_domainkey" and domain together have to fit a name (RFC 1035 §2.3.4)
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+PREFIX = re.compile(r"(?:[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*)?")
+OBJECT_SECONDS_MAX = 4.0
 ACTIVATED = "systemd"  # in smtp.listen: the sockets that systemd opened
 
 
 def check(config: Config) -> None:
     """What one key says about another."""
+    _check_raw_mail(config.raw_mail)
     _check_queues(config)
     check_oauth(config.oauth)
     for name, app in config.oauth.items():
@@ -89,6 +94,35 @@ def check(config: Config) -> None:
     choices = {"priority": tickets.priorities, "type": tickets.types, "category": tickets.categories}
     check_rules(config.rule, config.block, Known(config.queue, config.mailbox, config.agent, choices))
     _check_resolver(config.authentication.resolver)
+
+
+def _check_raw_mail(raw: RawMail) -> None:
+    _check_numbers(raw, "raw_mail")
+    if not raw.url:
+        for key in ("endpoint", "access_key", "secret_key_file", "secret_key_env"):
+            if getattr(raw, key):
+                raise ConfigError(f"raw_mail.url: is missing, and raw_mail.{key} is of no use without it")
+        return
+    bucket, prefix = raw.place
+    if not raw.url.startswith(S3) or not BUCKET.fullmatch(bucket) or not PREFIX.fullmatch(prefix):
+        raise ConfigError(f"raw_mail.url: {shown(raw.url)} is not such as s3://bucket or s3://bucket/prefix")
+    if raw.endpoint:
+        try:
+            found = urlsplit(raw.endpoint)
+            is_sound = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        except ValueError:
+            is_sound = False
+        if not is_sound or found.username or found.query or found.path.strip("/"):
+            raise ConfigError(f"raw_mail.endpoint: {shown(raw.endpoint)} is not such as https://s3.example.com")
+    has_secret = bool(raw.secret_key_file or raw.secret_key_env)
+    if raw.access_key and not has_secret:
+        raise ConfigError("raw_mail.secret_key_file: is missing; or name an environment variable with secret_key_env")
+    if has_secret and not raw.access_key:
+        raise ConfigError("raw_mail.access_key: is missing, and a secret key is of no use without it")
+    if raw.timeout_seconds > OBJECT_SECONDS_MAX:
+        raise ConfigError(
+            f"raw_mail.timeout_seconds: a sender is answered within 5 s; more than {OBJECT_SECONDS_MAX} is of no use"
+        )
 
 
 def _check_queues(config: Config) -> None:
@@ -224,6 +258,7 @@ ZERO_IS_FINE = {
     "tickets.close_solved_hours",
     "tickets.feedback_after_hours",
     "processing.workers",
+    "raw_mail.min_size",
     "smtp.min_free_disk",
     "tickets.reopen_days",
     "tickets.remind_customer_days",

@@ -18,6 +18,7 @@ Security = Literal["tls", "starttls", "none"]
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SUBMISSIONS = 465  # the port of implicit TLS (RFC 8314 §7.3)
 UNIX = "unix:"
+S3 = "s3://"
 DEFAULT_SMARTHOST = "outgoing.smtp"  # the path of its table
 
 
@@ -26,6 +27,25 @@ class Store(Section, frozen=True, kw_only=True):
 
     url: str = "sqlite:///var/postroom.db"
     direct_url: str = ""  # past a pooler that gives each transaction another connection; "" where there is none
+
+
+class RawMail(Section, frozen=True, kw_only=True):
+    """`[raw_mail]`: where the bytes of mail lie, in the database or in a store of objects (S3)."""
+
+    url: str = ""  # "s3://bucket/prefix"; "" is the database
+    endpoint: str = ""  # "" is AWS's own of the region
+    region: str = "us-east-1"
+    access_key: str = ""  # "" is what the machine's role gives
+    secret_key_file: str = ""
+    secret_key_env: str = ""
+    min_size: Size = Size(32 << 10)  # smaller mails stay in the database
+    timeout_seconds: float = 4  # a sender is answered within 5 s
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Bucket and prefix; the prefix is "" for the whole bucket."""
+        bucket, _, prefix = self.url.removeprefix(S3).partition("/")
+        return bucket, prefix.strip("/")
 
 
 class Smtp(Section, frozen=True, kw_only=True):
@@ -331,6 +351,7 @@ class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     store: Store = Store()
+    raw_mail: RawMail = RawMail()
     smtp: Smtp = Smtp()
     outgoing: Outgoing = Outgoing()
     tickets: Tickets = Tickets()

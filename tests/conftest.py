@@ -20,10 +20,11 @@ from peers.dovecot import Dovecot
 from peers.postfix import Postfix
 from peers.postgresql import PostgreSQL
 from peers.processes import PeerMissing
+from peers.s3 import S3, SECRET
 from peers.smarthost import Smarthost
 from peers.stores import migrate, plant_sqlite
 
-SERVER_FIXTURES = {"dovecot", "start_postfix", "postgresql", "postgresql_url", "migrated_url"}
+SERVER_FIXTURES = {"dovecot", "start_postfix", "postgresql", "postgresql_url", "migrated_url", "s3"}
 
 # The same examples in every run, lest a test fail that nobody's change broke; `make fuzz` looks for new ones.
 _quiet = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -135,6 +136,21 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(request.getfixturevalue("migrated_url"))
     plant_sqlite(tmp_path / "postroom.db")
     return f"sqlite:///{tmp_path}/postroom.db"
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """A store of objects of this test run's own."""
+    with S3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """It, empty; its secret key is in the environment. A test that stops it need not start it."""
+    s3_server.begin()
+    monkeypatch.setenv("POSTROOM_TEST_SECRET", SECRET)
+    return s3_server
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ def check(settings: config.Config, with_dns: bool = False) -> Iterator[Finding]:
     yield checked("templates", lambda: _templates(settings))
     yield checked("keys.file", lambda: check_store.keys(settings))
     yield checked("store.url", lambda: check_store.database(settings))
+    if settings.raw_mail.url:
+        yield checked("raw_mail.url", lambda: check_store.objects(settings))
     yield checked("clock", lambda: check_store.clock(settings))
     yield checked("disk", lambda: check_machine.disk(settings))
     yield checked("permissions", lambda: check_machine.permissions(settings))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from postroom import config
 from postroom.cli import output
 from postroom.cli.finding import Doubt
+from postroom.config_keys import LOOPBACK
 from postroom.errors import ConfigError, PostroomError, TemporaryFailure, UserError
 
 if TYPE_CHECKING:
@@ -98,6 +101,41 @@ def database(settings: config.Config) -> str:
         if store.is_sqlite:
             return f"{name}, schema {migrate.version(store) or 'none'}; the daemon brings it to {migrate.HEAD}"
         raise UserError(f"the schema of {name} is not this version's; run: postroom migrate")
+
+
+def objects(settings: config.Config) -> str:
+    """The store of objects takes, gives and deletes; and mail that the database says lies there, does."""
+    from postroom.store import migrate, raw_mail
+    from postroom.store.objects import Objects, Unreadable, objects_of
+
+    found = objects_of(settings)
+    assert isinstance(found, Objects)
+    began = time.monotonic()
+    try:
+        found.probe()
+    except TemporaryFailure as error:
+        raise UserError(
+            f"{error}; see bucket, endpoint, region, keys, and the rights to put, get, list and delete"
+        ) from error
+    words = f"{found.url}, put, read and deleted in {1000 * (time.monotonic() - began):.0f} ms"
+    with _opened(settings) as store:
+        if store is not None and migrate.is_current(store):
+            with store.read() as connection:
+                lies, newest = raw_mail.lies(connection), raw_mail.newest(connection)
+            if newest is not None:
+                try:
+                    found.get(newest)
+                except Unreadable as error:
+                    raise UserError(
+                        f"{error}; {lies.objects} mails lie there, says the database: is it the right bucket and prefix? "
+                        "See what is missing: postroom objects verify"
+                    ) from error
+                words += f"; it holds {lies.objects} mails"
+    if settings.raw_mail.endpoint.startswith("http://"):
+        host = urlsplit(settings.raw_mail.endpoint).hostname
+        if host not in LOOPBACK:
+            return Doubt(f"{words}; raw_mail.endpoint is http: mail goes there in the clear")
+    return words
 
 
 def _write(store: Store) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from postroom import config
 from postroom.cli import output
 from postroom.cli.opening import open_store
-from postroom.errors import UserError
+from postroom.errors import TemporaryFailure, UserError
+
+if TYPE_CHECKING:
+    from postroom.store.engine import Store
 
 
 @click.command("forget")
@@ -47,6 +51,7 @@ def command(config_path: str | None, address: str, yes: bool, dry_run: bool, as_
             raise click.Abort
         with wiping.thoroughly(store) as wiped:
             done = erasure.forget(store, wanted, datetime.now(UTC))
+        left = _delete_objects(store)
     if as_json:
         output.print_json({**{_camel(key): value for key, value in asdict(done).items()}, "wiped": not wiped.problem})
     else:
@@ -60,8 +65,21 @@ def command(config_path: str | None, address: str, yes: bool, dry_run: bool, as_
         )
     if done.left:
         raise UserError(f"{done.left} mails are under way or not processed yet; say it again in a while")
+    if left:
+        raise UserError(f"the daemon deletes what lies in objects as soon as it can: {left}")
     if wiped.problem:
         raise UserError(wiped.problem)
+
+
+def _delete_objects(store: Store) -> str:
+    """Delete the objects that nothing names any more; why that did not succeed."""
+    from postroom.store import raw_mail
+
+    try:
+        raw_mail.work(store)
+    except TemporaryFailure as error:
+        return str(error)
+    return ""
 
 
 def _show(traces: object, as_json: bool) -> None:

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("postroom.cli.backup", "Copy everything into a folder, while the daemon runs."),
     "restore": ("postroom.cli.restore", "Put a backup in the place of the store."),
     "forget": ("postroom.cli.forget", "Erase a person everywhere; numbers stay."),
+    "objects": ("postroom.cli.objects", "Mail that lies in a store of objects: verify, sweep, move."),
     "migrate": ("postroom.cli.migrate", "Bring the database to this version's schema."),
     "migrate-store": ("postroom.cli.migrate_store", "Copy everything into another database."),
     "rescue": ("postroom.cli.rescue", "Get the mail out of a damaged SQLite file."),

@@ -24,11 +24,12 @@ def open_store(settings: config.Config, create: bool = False) -> Iterator[Store]
     """
     from postroom.store import agents, migrate
     from postroom.store.engine import Store
+    from postroom.store.objects import objects_of
 
     if not create:
         _must_exist(settings)
     log_errors_only(settings)
-    store = Store(settings.store_url(), direct_url=settings.store.direct_url)
+    store = Store(settings.store_url(), direct_url=settings.store.direct_url, objects=objects_of(settings))
     try:
         if not migrate.is_current(store):
             _bring_up_to_date(store)

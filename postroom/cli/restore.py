@@ -29,8 +29,18 @@ def command(config_path: str | None, path: Path, yes: bool, as_json: bool) -> No
     done = restore(settings, path.absolute())
     if as_json:
         output.print_json(
-            {"madeAt": done.made_at, "cancelled": done.cancelled, "sentAgain": done.again, "keys": done.keys}
+            {
+                "madeAt": done.made_at,
+                "cancelled": done.cancelled,
+                "sentAgain": done.again,
+                "keys": done.keys,
+                "objects": done.objects,
+            }
         )
         return
     click.echo(f"the store is as it was at {done.made_at}; keys: {done.keys}")
+    if done.objects:
+        click.echo(
+            f"the bytes of {done.objects['count']} mails lie in {done.objects['url']}; see that they are there: postroom objects verify"
+        )
     click.echo(f"{done.cancelled} automatic mails cancelled, {done.again} of people's will be sent")

@@ -14,6 +14,7 @@ from postroom.saying import recalled
 
 if TYPE_CHECKING:
     from postroom.store.engine import Store
+    from postroom.store.raw_mail import Lies
 
 WAITING = ("pending", "sending", "retry")  # outgoing mail that is not settled
 
@@ -38,12 +39,13 @@ def command(config_path: str | None, as_json: bool) -> None:
 
 def _state(store: Store, answers_most: int, now: datetime) -> dict[str, Any]:
     from postroom.outbound.policy import BREAKER
-    from postroom.store import correspondents, counters, imap, inbound, outbox, smarthosts
+    from postroom.store import correspondents, counters, imap, inbound, outbox, raw_mail, smarthosts
 
     with store.read() as connection:
         received, oldest = inbound.count_by_state(connection), inbound.oldest_pending(connection)
         outgoing, oldest_out = outbox.count_by_state(connection), outbox.oldest_waiting(connection)
         refused, ways = len(imap.refused(connection)), smarthosts.states(connection)
+        lies = raw_mail.lies(connection)
         answered, held = counters.count(connection, BREAKER, counters.HOUR, now), len(correspondents.held(connection))
     return {
         "oldestUnprocessedAt": output.utc(oldest), "oldestUnprocessedSeconds": _seconds(oldest, now),
@@ -56,7 +58,15 @@ def _state(store: Store, answers_most: int, now: datetime) -> dict[str, Any]:
             {"name": row.name, "failingSince": output.utc(row.failing_since), "lastError": row.last_error,
              "nextTryAt": output.utc(row.next_probe_at)} for row in ways
         ],
-        "heldAddresses": held, "database": store.engine.name, "at": output.utc(now),
+        "rawMail": _raw_mail(lies, store), "heldAddresses": held, "database": store.engine.name, "at": output.utc(now),
+    }  # fmt: skip
+
+
+def _raw_mail(lies: Lies, store: Store) -> dict[str, Any]:
+    """Where mail's bytes lie besides the database."""
+    return {
+        "url": store.objects.url if store.objects else None, "objects": lies.objects, "octets": lies.octets,
+        "toDelete": lies.to_delete, "toPut": lies.to_put,
     }  # fmt: skip
 
 
@@ -131,6 +141,13 @@ def _print(state: dict[str, Any]) -> None:
         output.field(
             "Free disk", output.size(state["disk"]["freeOctets"]) + (short if state["disk"]["isShort"] else "")
         )
+    raw = state["rawMail"]
+    if raw["url"] or raw["objects"]:
+        waits = ", ".join(
+            f"{raw[key]} {words}" for key, words in (("toPut", "to put"), ("toDelete", "to delete")) if raw[key]
+        )
+        where = f"{raw['objects']} mails ({output.size(raw['octets'])}) in {raw['url'] or 'a store that raw_mail.url does not name'}"
+        output.field("Raw mail", where + (f"; {waits}" if waits else ""))
     if state["heldAddresses"]:
         output.field("Held", f"{state['heldAddresses']} addresses: see them with `postroom addresses list`")
     if state["leftOnServers"]:

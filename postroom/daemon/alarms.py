@@ -80,6 +80,12 @@ class Alarms:
                     f"smarthost {host.name}",
                     Saying("%(host)s does not take our mail: %(why)s", host=host.name, why=host.last_error or ""),
                 )
+        objects = self._store.objects
+        if objects is not None and objects.failing_since and now - objects.failing_since > self._failing:
+            yield (
+                "raw mail",
+                Saying("%(host)s does not take our mail: %(why)s", host=objects.url, why=objects.last_error),
+            )
         for login in standings(self._config, self._clock):
             if login.needs_somebody:
                 yield (

@@ -8,12 +8,13 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from postroom import __version__
 from postroom.config import Config
 from postroom.daemon.keys import read_keys, write_keys
 from postroom.errors import UserError
-from postroom.store import backup, migrate
+from postroom.store import backup, migrate, raw_mail
 from postroom.store.engine import Store
 
 KEYS, MANIFEST = "signing-keys", "backup.json"
@@ -27,6 +28,7 @@ class Restored:
     cancelled: int  # automatic mails that are not sent, for they may have been
     again: int  # people's mails that are sent, perhaps again
     keys: str  # what became of them
+    objects: dict[str, Any] | None  # where bytes lie that were not in it: url, count, octets
 
 
 def back_up(config: Config, store: Store, target: Path) -> Path:
@@ -43,7 +45,7 @@ def back_up(config: Config, store: Store, target: Path) -> Path:
             write_keys(new / KEYS, read_keys(keys), replace=False)
         facts = {
             "postroom": __version__, "schema": migrate.version(store), "madeAt": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "database": file.name, "keys": keys.exists(),
+            "database": file.name, "keys": keys.exists(), "objects": _objects(store),
         }  # fmt: skip
         (new / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
         backup.sync(new / MANIFEST)
@@ -55,6 +57,14 @@ def back_up(config: Config, store: Store, target: Path) -> Path:
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return target
+
+
+def _objects(store: Store) -> dict[str, object] | None:
+    """What of this store's mail the backup does not hold, and where that is; None where it holds all."""
+    with store.read() as connection:
+        lies = raw_mail.lies(connection)
+    where = store.objects.url if store.objects else ""
+    return {"url": where, "count": lies.objects, "octets": lies.octets} if lies.objects else None
 
 
 def restore(config: Config, source: Path) -> Restored:
@@ -83,7 +93,7 @@ def restore(config: Config, source: Path) -> Restored:
                 cancelled, again = backup.put_back_sqlite(file, path)
             else:
                 cancelled, again = backup.put_back_postgresql(file, store)
-        return Restored(made_at, cancelled, again, _restore_keys(config, source / KEYS))
+        return Restored(made_at, cancelled, again, _restore_keys(config, source / KEYS), facts.get("objects"))
     except OSError as error:
         raise UserError(f"{error.filename or source}: {error.strerror or error}") from error
     finally:

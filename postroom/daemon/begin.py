@@ -6,14 +6,14 @@ import asyncio
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from postroom.config import Config, read_client_secret, read_secret
+from postroom.config import Config, read_client_secret, read_object_key, read_secret
 from postroom.daemon import systemd
 from postroom.daemon.house import House, open_house
 from postroom.daemon.keeping import passed
 from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.logger import structlog
-from postroom.store import inbound, migrate
+from postroom.store import inbound, migrate, raw_mail
 from postroom.store.engine import DAEMON, Store, StoreHeld, daemon_name
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def read_secrets(config: Config) -> dict[str, str]:
     secrets = {path: read_secret(config, path, peer) for path, peer in peers.items()}
     if config.outgoing.courier == "smtp":
         secrets |= {path: read_secret(config, path, peer) for path, peer in config.smarthosts().items()}
+    secrets["raw_mail"] = read_object_key(config)
     return secrets | {f"oauth.{name}": read_client_secret(config, name) for name in config.oauth}
 
 
@@ -55,6 +56,7 @@ async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
                 store.dispose()  # the house has connections of its own
             house.store.call_itself(daemon_name(house.store.node))
             house.notifier.read_keys()
+            raw_mail.refuse_if_out_of_reach(house.store)
             if store.is_sqlite:  # what was claimed, a daemon that is dead had claimed
                 with store.write() as connection:
                     inbound.recover(connection)

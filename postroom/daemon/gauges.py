@@ -71,6 +71,9 @@ class Gauges:
         yield _gauges("component_silent_seconds", "Seconds since its last progress", "component", machine.ages)
         hangs = {name: float(name in machine.hanging) for name in machine.ages}
         yield _gauges("component_hangs", "Whether it is silent for longer than it may be", "component", hangs)
+        if self._store.objects is not None:
+            age = self._age(self._store.objects.failing_since)
+            yield _gauge("objects_failing_seconds", "For how long the store of objects fails by now; 0 is well", age)
         if self._store.path is not None:
             free = shutil.disk_usage(self._store.path.parent).free
             yield _gauge("disk_free_bytes", "Free room where the store is", free)

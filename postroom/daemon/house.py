@@ -24,6 +24,7 @@ from postroom.store import reports, tables
 from postroom.store.agents import sync_agents
 from postroom.store.engine import Store
 from postroom.store.migrate import upgrade
+from postroom.store.objects import objects_of
 from postroom.threading.tokens import Signer
 
 
@@ -61,7 +62,7 @@ def open_house(config: Config) -> Iterator[House]:
 
     Raises ConfigError for a store, keys or templates that cannot be used.
     """
-    store = Store(config.store_url(), direct_url=config.store.direct_url)
+    store = Store(config.store_url(), direct_url=config.store.direct_url, objects=objects_of(config))
     try:
         if store.is_sqlite:
             upgrade(store)

@@ -27,7 +27,7 @@ from postroom.daemon.process import Processor
 from postroom.daemon.workers import Workers
 from postroom.desk.mailboxes import Mailboxes
 from postroom.errors import ConfigError, UserError
-from postroom.store import inbound, ingested
+from postroom.store import inbound, ingested, raw_mail
 from postroom.store.inbound import Accepted, NewInbound
 
 GROUP_COUNT = 100  # mails in one commit: a sync of the disk costs as much for one as for a hundred
@@ -113,10 +113,12 @@ def ingest(house: House, mails: Iterable[Found], options: Options, watching: Wat
     with ExitStack() as held:
         beside = _begin_beside(house, held)
         for group in _groups(_sound(mails, summary)):
+            deliveries = [destination.delivery(raw) for raw in group]
+            places = raw_mail.put_aside(house.store.objects, {d.digest: d.raw for d in deliveries})
             with house.store.write(
                 urgent=True
             ) as connection:  # else the processor has the lock again before we wake up
-                accepted = inbound.accept(connection, [destination.delivery(raw) for raw in group])
+                accepted = inbound.accept(connection, deliveries, places)
                 left = ingested.waiting(connection, [a.id for a in accepted if not a.is_new])
             summary.take(accepted, left)
             watching.took(sum(map(len, group)))

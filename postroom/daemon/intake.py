@@ -22,7 +22,7 @@ from postroom.daemon.failpoint import failpoint
 from postroom.daemon.metrics import Metrics
 from postroom.errors import TemporaryFailure
 from postroom.logger import structlog
-from postroom.store import inbound
+from postroom.store import inbound, raw_mail
 from postroom.store.engine import Store
 from postroom.store.inbound import Accepted, NewInbound
 
@@ -178,8 +178,13 @@ class Intake:
     def _commit(self, group: list[_Submission]) -> list[list[Accepted]]:
         answers: list[list[Accepted]] = []
         began = time.monotonic()
+        deliveries = [d for s in group for d in s.deliveries]
+        places = raw_mail.IN_DATABASE
+        if self._store.objects is not None:  # before the transaction: no writer waits for a network
+            places = raw_mail.put_aside(self._store.objects, {d.digest: d.raw for d in deliveries})
+            failpoint("intake-aside")
         with self._store.write(urgent=any(submission.waiter for submission in group)) as connection:
-            taken = inbound.accept(connection, [d for s in group for d in s.deliveries])
+            taken = inbound.accept(connection, deliveries, places)
             for submission in group:
                 mine, taken = taken[: len(submission.deliveries)], taken[len(submission.deliveries) :]
                 if submission.also:

@@ -27,6 +27,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "smtp_refusals": ("SMTP replies of class 4 and 5, by their codes", ("reply",)),
     "worker_deaths": ("Parse workers that died or were ended with the mail that they had", ()),
+    "objects": ("Requests to the store of objects that raw mail lies in, by what came of them", ("verb", "outcome")),
     "reloads": ("Times that the configuration was read anew", ("outcome",)),
 }
 # name -> (help, upper bounds in seconds). Each is shown as postroom_NAME.

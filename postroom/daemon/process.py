@@ -37,7 +37,7 @@ from postroom.desk.authentication import Authentication
 from postroom.errors import PermanentFailure, TemporaryFailure, described
 from postroom.logger import structlog
 from postroom.parsers.parsed import ParsedEmail
-from postroom.store import inbound
+from postroom.store import inbound, raw_mail
 from postroom.store.engine import Store
 from postroom.store.inbound import Claimed
 from postroom.store.prepared import savepoint
@@ -48,6 +48,7 @@ LEASE = timedelta(
 )  # longer than a batch of messages that all run into their time limit, one by one; a daemon's death ends it
 CLAIMS_MAX = 10  # attempts that ended with the daemon itself, before a message is taken for the cause
 RETRY_FIRST = timedelta(seconds=5)
+AWAY = timedelta(seconds=30)  # until mail is tried again whose bytes could not be fetched
 IDLE_SECONDS = 5.0  # how often it looks for mail whose time has come, though nobody woke it
 REASON_MAX = 500  # characters
 DATA_STATES = ("22", "54")  # SQLSTATE classes: data exception, program limit exceeded
@@ -151,19 +152,38 @@ class Processor:
                 yield batch
 
     def _next(self) -> Batch:
-        if self._stopping.is_set():
-            return []
-        with self._store.write(synced=False) as connection:
-            ids = inbound.claim(connection, self._name, self._clock(), LEASE, self._config.processing.batch)
-        with self._store.read() as connection:  # not in the same: many octets, for which nobody should wait
-            claimed = inbound.load_claimed(connection, ids) if ids else []
-        if claimed:
+        """The next batch; empty where nothing can be worked on now."""
+        while not self._stopping.is_set():
+            with self._store.write(synced=False) as connection:
+                ids = inbound.claim(connection, self._name, self._clock(), LEASE, self._config.processing.batch)
+            if not ids:
+                break
+            with self._store.read() as connection:  # not in the same: many octets, for which nobody should wait
+                claimed = inbound.load_claimed(connection, ids)
             failpoint("process-claimed")
-        if claimed and claimed[0].attempts > CLAIMS_MAX:  # it comes alone, and is not touched again
-            return [(claimed[0], Broken(f"taken {claimed[0].attempts} times without an end"), None)]
-        parsed = list(zip(claimed, self._workers.parse_all([c.raw for c in claimed]), strict=True))
-        checked = self._check(parsed) if self._check else [None] * len(parsed)
-        return [(one, email, found) for (one, email), found in zip(parsed, checked, strict=True)]
+            if claimed[0].attempts > CLAIMS_MAX:  # it comes alone, and is not touched again
+                return [(claimed[0], Broken(f"taken {claimed[0].attempts} times without an end"), None)]
+            if parsed := self._parse(claimed):
+                checked = self._check(parsed) if self._check else [None] * len(parsed)
+                return [(one, email, found) for (one, email), found in zip(parsed, checked, strict=True)]
+            self._beat()
+        return []
+
+    def _parse(self, claimed: Sequence[Claimed]) -> list[tuple[Claimed, ParsedEmail | Broken]]:
+        """What each of these says. Whose bytes cannot be had now is put off, and is not among them."""
+        whole = raw_mail.fetched(self._store.objects, claimed)
+        found = iter(self._workers.parse_all([one.raw for one in whole if isinstance(one, Claimed)]))
+        late = {c.id: one for c, one in zip(claimed, whole, strict=True) if isinstance(one, TemporaryFailure)}
+        if late:
+            reason = str(next(iter(late.values())))
+            with self._store.write() as connection:
+                inbound.put_off(connection, list(late), _plain(reason), self._clock() + AWAY)
+            log.warning("deferred", inbound=sorted(late), why=reason)
+        return [
+            (one, next(found)) if isinstance(one, Claimed) else (claim, Broken(str(one)))
+            for claim, one in zip(claimed, whole, strict=True)
+            if claim.id not in late
+        ]
 
     def _apply(self, batch: Batch) -> Counter[str]:
         """Write the effects of a batch: in one transaction, or in several where mail waits to be taken."""

@@ -56,7 +56,7 @@ class _Undone(Exception):
 def _receive(house: House, connection: Connection, destination: Destination, raw: bytes) -> Rehearsed:
     email, moment = parse(raw), now()
     [accepted] = inbound.accept(connection, [destination.delivery(raw)])
-    [claimed] = inbound.load_claimed(connection, [accepted.id])
+    [claimed] = inbound.load_whole(connection, [accepted.id])
     message_id = message_id_of(email, claimed.digest)
     messages.free_content_key(connection, content_key(email, message_id))
     thread_index.forget_ref(connection, message_id)

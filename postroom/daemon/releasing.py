@@ -32,7 +32,7 @@ def release(connection: Connection, reception: Reception, id_: int, who: str, no
     row = inbound.get(connection, id_)
     if row is None or row.state != "quarantined":
         raise UserError(f"mail {id_} is {row.state if row else 'not there'}; only what is quarantined can be released")
-    [claimed] = inbound.load_claimed(connection, [id_])
+    [claimed] = inbound.load_whole(connection, [id_])
     email = unparsed(claimed.raw, claimed.digest, claimed.sender or "", id_)
     settled = receive(connection, reception, claimed, email, now)
     settled.note("release", "released", "held", f"released by {who}, unread: {row.reason}")

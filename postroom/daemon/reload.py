@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from postroom import config as settings
-from postroom.config import Config
+from postroom.config import Config, RawMail
 from postroom.daemon.begin import open_checker, read_secrets
 from postroom.daemon.house import House, furnish
 from postroom.daemon.tls import server_context
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # What is made once at the start; another value waits for the next one.
 FIXED = {
     "store": ("url", "direct_url"),
+    "raw_mail": RawMail.__struct_fields__,
     "smtp": ("protocol", "max_memory"),
     "processing": ("workers", "parse_seconds", "parse_memory"),
     "health": ("listen", "public"),

@@ -108,6 +108,8 @@ class Daemon:
         self._kept: list[asyncio.Task[None]] = []
         self._pulses = Pulses()
         self._database = Database(store)
+        if store.objects is not None:
+            store.objects.observe = lambda verb, outcome: metrics.count("objects", verb, outcome)
         self._watchdog = Watchdog(self._pulses, self._database, self._describe)
         self._couriers_stop = asyncio.Event()
         self._courier = self._new_courier(house, secrets)

@@ -26,12 +26,13 @@ from postroom.desk.happened import Happened
 from postroom.errors import TemporaryFailure
 from postroom.logger import structlog
 from postroom.outbound.notify import Notifier
-from postroom.store import recurring
+from postroom.store import raw_mail, recurring
 from postroom.store.engine import Store
 
 CHECK_SECONDS = 300
 TIDY_SECONDS = 6 * 3600
 PURGE_SECONDS = 3600
+OBJECTS_SECONDS = 60
 SWEEP_SECONDS = 60  # how exactly due times are kept
 BEAT_SECONDS = 2.0  # between two signs of life while nothing is to be done
 SWEEP_BATCH = 50  # things of each kind in one transaction: whoever else writes waits no longer
@@ -80,6 +81,8 @@ class Schedule:
             self._every(CHECK_SECONDS, self.make_up)
         if any(getattr(self._config.retention, kind) for kind in self._config.retention.__struct_fields__):
             self._every(PURGE_SECONDS, self.purge)
+        if self._store.objects is not None:
+            self._every(OBJECTS_SECONDS, self.move_bytes)
         if self._store.is_sqlite:
             self._every(TIDY_SECONDS, self.tidy, at_once=False)
 
@@ -165,6 +168,19 @@ class Schedule:
             return
         if purged:
             log.info("purged", **purged)
+
+    def move_bytes(self) -> None:
+        """Delete the objects that nothing names any more, and put what has become too large for the database."""
+        assert self._store.objects is not None
+        try:
+            done = raw_mail.work(self._store)
+            if self._store.objects.failing_since is not None:  # nobody else may ask it for a while
+                self._store.objects.probe()
+        except TemporaryFailure as error:  # what was done is; the next round does the rest
+            log.warning("deferred", job="objects", why=str(error))
+            return
+        if done.deleted or done.put:
+            log.info("bytes moved", deleted=done.deleted, put=done.put)
 
     def tidy(self) -> None:
         """Give the write-ahead log back to the disk, and the query planner its statistics."""

@@ -26,6 +26,7 @@ EVENTS = {
     "due": "what became due by the clock, how many of each",
     "done": "a job of the calendar was done",
     "purged": "what was kept for long enough is gone",
+    "bytes moved": "objects that no mail needs were deleted, and mail too large for the database was put there",
     "ours is used in place of a template": "an override is broken, why",
     # mail coming in
     "accepted": "mail is on disk; is_new=no was taken before",

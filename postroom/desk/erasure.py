@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, select, update
 from postroom.config import Retention
 from postroom.desk import workflow
 from postroom.parsers.email import parse
-from postroom.store import erasure
+from postroom.store import erasure, raw_mail
 from postroom.store.engine import Store
 from postroom.store.tables import (
     Agent,
@@ -28,7 +28,6 @@ from postroom.store.tables import (
     InboundEmail,
     Message,
     Participant,
-    RawMail,
     Ticket,
 )  # fmt: skip
 
@@ -176,7 +175,7 @@ def _blacken(store: Store, digest: str, needles: Sequence[str], is_ours: bool, d
     Where the words are encoded: our own mail is emptied, as is another's that carries no files; another's with files stays.
     """
     with store.read() as connection:
-        raw = connection.execute(select(RawMail.content).where(RawMail.digest == digest)).scalar_one()
+        raw = raw_mail.read(connection, digest)
     if not raw:
         return
     black = blackened(raw, needles)
@@ -187,7 +186,7 @@ def _blacken(store: Store, digest: str, needles: Sequence[str], is_ours: bool, d
             black = b""
     if black != raw:
         with store.write(alone=True) as connection:
-            connection.execute(update(RawMail).where(RawMail.digest == digest).values(content=black))
+            raw_mail.rewrite(connection, digest, black)
         done.redacted += 1
 
 

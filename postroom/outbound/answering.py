@@ -16,7 +16,7 @@ from postroom.outbound.threads import thread_of_row
 from postroom.outbound.to_customer import suppress
 from postroom.outbound.told import Post, Told
 from postroom.parsers.parsed import Address
-from postroom.store import addressing, outbox
+from postroom.store import addressing, outbox, raw_mail
 
 HELD = "held"  # the notice that an address is
 
@@ -38,7 +38,7 @@ def write(post: Post, told: Told, purpose: str, people: list[Address], more: dic
     message = addressing.message(connection, happened.message_id)
     message = message._replace(text=SIGNED_ADDRESS.sub("@", message.text))
     files = addressing.files(connection, happened.message_id) if message.digest else []
-    raw = addressing.raw_mail(connection, message.digest) if message.digest else b""
+    raw = raw_mail.read(connection, message.digest) if message.digest else b""
     domain = domain_of(post.letters.sender_of(case).address)
     shown = shown_to_customer(raw, message.text, files, domain) if raw else Shown()
     last = addressing.last_of_customer(connection, case.id)

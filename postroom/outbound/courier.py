@@ -32,7 +32,7 @@ from postroom.outbound.schedule import delay_after, is_given_up, jittered, rates
 from postroom.outbound.smtp_auth import Credential
 from postroom.outbound.ways import open_ways
 from postroom.saying import Saying
-from postroom.store import outbox
+from postroom.store import outbox, raw_mail
 from postroom.store.engine import Store
 from postroom.store.outbox import Claimed, Outcome
 
@@ -42,10 +42,15 @@ LEASE = timedelta(
 RENEW_SECONDS = 60.0
 IDLE_SECONDS = 2.0  # how often it looks though nobody woke it: commands and other daemons enqueue too
 BACKOFF_SECONDS = 5.0  # after trouble with the database
+AWAY = timedelta(seconds=30)  # until a mail is tried again whose bytes could not be fetched
 ATTEMPT_SECONDS = 3600.0  # all timeouts of one delivery together: whatever takes longer hangs
 GRACE_SECONDS = 15.0  # how long deliveries in flight may take once it is to stop
 MAX_REASON = 500  # characters of a peer's answer that are kept
 DOUBT = Saying("in doubt: the connection ended before the answer; automatic mail is not sent twice")
+
+
+class _Away(TemporaryFailure):
+    """The bytes of a mail cannot be had now; no attempt was made."""
 
 
 class Courier:
@@ -183,6 +188,8 @@ class Courier:
             self._failpoint("courier-in-doubt")
 
         try:
+            if delivery.place is not None:
+                delivery = await asyncio.to_thread(self._with_bytes, delivery)
             answer = await way.carry(delivery, before_dot)
             renamed = by_answer(answer, way.host, delivery.email_message_id)
             outcome = Outcome(delivery.id, "sent", answer[:MAX_REASON], renamed=renamed)
@@ -194,12 +201,22 @@ class Courier:
         except NotOpen as error:
             reason = f"waits for {way.name}: {error}"[:MAX_REASON]
             outcome = Outcome(delivery.id, "pending", reason, self._clock() + timedelta(seconds=way.closed_for))
+        except _Away as error:
+            outcome = Outcome(delivery.id, "pending", str(error)[:MAX_REASON], self._clock() + AWAY)
         except PermanentFailure as error:
             outcome = Outcome(delivery.id, "failed", _bounded(error.said))
         except Exception as error:  # the edge: one attempt, whatever went wrong with it
             outcome = self._after(delivery, error)
         self._failpoint("courier-carried")
         await self._settle(delivery, outcome)
+
+    def _with_bytes(self, delivery: Claimed) -> Claimed:
+        [found] = raw_mail.fetched(self._store.objects, [delivery])
+        if isinstance(found, TemporaryFailure):
+            raise _Away(f"waits for its bytes: {found}")
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _after(self, delivery: Claimed, error: Exception) -> Outcome:
         """What a failure that is not final leads to."""

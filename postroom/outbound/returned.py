@@ -26,7 +26,7 @@ from postroom.parsers.email import body_digest
 from postroom.parsers.parsed import BouncedRecipient, Kind, ParsedEmail, Reported
 from postroom.parsers.status import explicit_status
 from postroom.saying import Saying
-from postroom.store import addressing, outbox, tickets
+from postroom.store import outbox, raw_mail, tickets
 from postroom.threading.tokens import Signer
 
 MAX_REASON = 500  # characters of a report's words that are kept
@@ -183,7 +183,7 @@ def is_own_mail(
     if digest in sent:
         return True
     return all(is_ours(who.address) for who in email.from_) and email.body_digest in {
-        body_digest(addressing.raw_mail(connection, one).partition(b"\r\n\r\n")[2]) for one in sent
+        body_digest(raw_mail.read(connection, one).partition(b"\r\n\r\n")[2]) for one in sent
     }
 
 

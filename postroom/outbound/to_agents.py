@@ -20,7 +20,7 @@ from postroom.outbound.recipients import chosen, others, who_answers
 from postroom.outbound.told import Post, Told
 from postroom.parsers.attachments import read_part
 from postroom.saying import Saying
-from postroom.store import addressing, outbox
+from postroom.store import addressing, outbox, raw_mail
 
 UNPROVEN = "unproven-agent"  # flags the note that a mail became which claims an agent
 UNPROVEN_EVERY = timedelta(hours=1)  # of one ticket: whoever forges many shall not flood its agents
@@ -78,7 +78,7 @@ def _attach(post: Post, told: Told, message: dict[str, Any], message_id: int | N
     rows = addressing.files(told.connection, message_id)
     if not digest or len(rows) != len(message["files"]):
         return []
-    raw, files = addressing.raw_mail(told.connection, digest), []
+    raw, files = raw_mail.read(told.connection, digest), []
     for row, named in zip(rows, message["files"], strict=True):
         if row.size <= room:
             room -= row.size

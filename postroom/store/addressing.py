@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Text, and_, bindparam, cast, exists, or_
 from sqlalchemy.orm import aliased
 
 from postroom.store.prepared import Prepared, PreparedIn
-from postroom.store.tables import Agent, Attachment, Correspondent, Delivery, Message, Participant, RawMail, Ticket
+from postroom.store.tables import Agent, Attachment, Correspondent, Delivery, Message, Participant, Ticket
 
 REACHED = ("confirmation", "reply", "solution")  # what a requester gets first of us
 NOT_SENT = ("suppressed", "failed", "cancelled")
@@ -116,11 +116,6 @@ def files(connection: Connection, message_id: int) -> Sequence[Row[Any]]:
 def participants(connection: Connection, ticket_id: int) -> Sequence[Row[Any]]:
     """Who takes part and was agreed to, without agents: address, name."""
     return _participants.all(connection, {"ticket_id": ticket_id})
-
-
-def raw_mail(connection: Connection, digest: str) -> bytes:
-    """The bytes of a mail."""
-    return connection.execute(select(RawMail.content).where(RawMail.digest == digest)).scalar_one()
 
 
 def was_reached(connection: Connection, address: str, before: datetime) -> bool:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -34,10 +34,14 @@ from sqlalchemy import (
 )  # fmt: skip
 
 from postroom.errors import ConfigError, UserError
-from postroom.store import migrate, nodes
+from postroom.store import migrate, nodes, raw_mail
 from postroom.store.engine import Store
 from postroom.store.tables import Base
 
+if TYPE_CHECKING:
+    from postroom.store.objects import Objects
+
+RawMail = Literal["keep", "database", "objects"]
 ROWS = 500  # in a transaction
 ROWS_OF_MAIL = 20  # their bytes are in memory at once
 MAIL = "raw_mail"
@@ -65,8 +69,11 @@ class Copied:
     resumed: bool
 
 
-def copy_store(source: Store, target: Store, progress: Progress = lambda *_: None) -> Copied:
+def copy_store(source: Store, target: Store, progress: Progress = lambda *_: None, raw: RawMail = "keep") -> Copied:
     """Copy everything; `progress` hears a table's name, how many of its rows are there, and how many there are.
+
+    `raw`: where the bytes of mail lie afterwards: where they do ("keep": objects are not copied, both stores name the same),
+    all in the target's "database", or what is large in its "objects". Whatever was moved is compared by its SHA-256.
 
     UserError where the target holds something else, or the source changed under a copy that was cut off. The caller
     holds the source's lock.
@@ -80,9 +87,9 @@ def copy_store(source: Store, target: Store, progress: Progress = lambda *_: Non
     if target.is_sqlite:
         event.listen(target.engine, "checkout", lambda driver, *_: driver.execute("PRAGMA foreign_keys=OFF"))
     resumed = _begin(source, target)
-    rows = {table.name: _copy_table(source, target, table, progress) for table in TABLES}
+    rows = {table.name: _copy_table(source, target, table, progress, raw) for table in TABLES}
     for table in TABLES:
-        _compare(source, target, table)
+        _compare(source, target, table, raw)
     _finish(target)
     return Copied(rows, resumed)
 
@@ -116,7 +123,7 @@ def _drop_foreign_keys(connection: Connection) -> None:
             connection.exec_driver_sql(f'ALTER TABLE "{table}" DROP CONSTRAINT "{key["name"]}"')
 
 
-def _copy_table(source: Store, target: Store, table: Table, progress: Progress) -> int:
+def _copy_table(source: Store, target: Store, table: Table, progress: Progress, raw: RawMail) -> int:
     with target.read() as connection:
         row = connection.execute(select(_note).where(_note.c.name == table.name)).one()
     with source.read() as connection:
@@ -128,6 +135,8 @@ def _copy_table(source: Store, target: Store, table: Table, progress: Progress) 
         with source.read() as connection:
             rows = _next(connection, table, last)
         done = not rows
+        if table.name == MAIL and raw != "keep":
+            rows = raw_mail.placed(rows, source.objects, target.objects if raw == "objects" else None)
         with target.write() as connection:
             if rows:
                 connection.execute(insert(table), rows)
@@ -159,12 +168,13 @@ def _load(written: str | None) -> list[Any] | None:
     return [datetime.fromisoformat(value["at"]) if isinstance(value, dict) else value for value in json.loads(written)]
 
 
-def _compare(source: Store, target: Store, table: Table) -> None:
+def _compare(source: Store, target: Store, table: Table, raw: RawMail) -> None:
     """Whether both hold the same rows: as many, and of the same digest in whatever order."""
     found = []
     for store in (source, target):
         with store.read() as connection:
-            found.append(_summed(connection, table))
+            objects = store.objects if table.name == MAIL and raw != "keep" else None
+            found.append(_summed(connection, table, objects))
     if found[0] != found[1]:
         raise UserError(
             f"{table.name} differs ({found[0][0]} rows there, {found[1][0]} here): was the source used after the copy "
@@ -172,18 +182,21 @@ def _compare(source: Store, target: Store, table: Table) -> None:
         )
 
 
-def _summed(connection: Connection, table: Table) -> tuple[int, int]:
+def _summed(connection: Connection, table: Table, objects: Objects | None) -> tuple[int, int]:
+    """`objects`: where bytes are read, so that it does not matter where they lie."""
     count = total = 0
-    for row in _rows(connection, table):
+    for row in _rows(connection, table, objects):
         count += 1
         total += int.from_bytes(hashlib.blake2b(_plain(row), digest_size=16).digest())
     return count, total % (1 << 128)
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[Any]:
+def _rows(connection: Connection, table: Table, objects: Objects | None) -> Iterator[Any]:
     last: Sequence[Any] | None = None
     while rows := _next(connection, table, last):
         last = [rows[-1][c.name] for c in table.primary_key]
+        if objects is not None:
+            rows = raw_mail.placed(rows, objects, None)
         yield from (tuple(row[c.name] for c in table.columns) for row in rows)
 
 

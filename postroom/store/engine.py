@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -30,6 +30,9 @@ from sqlalchemy.orm import DeclarativeBase
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.store import news, waiting
 from postroom.store.turns import Turns
+
+if TYPE_CHECKING:
+    from postroom.store.objects import Objects
 
 DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to PostgreSQL
 NAME_MAX = 63  # octets that PostgreSQL keeps of it
@@ -45,6 +48,7 @@ QUICK_CHECK_MAX = 64 << 20  # octets that are looked through at each start, at a
 WAL_AUTOCHECKPOINT = 16000  # pages of 4 KiB: far more than a daemon lets the log grow to (checkpoint.py)
 LENT_TRIES = 3  # others may be given the connection in between
 ALONE = 0x706F7374726F6F6D  # "postroom": the advisory lock of those who write alone, one in a database
+OBJECTS = "postroom_objects"  # of an engine's connections: where bytes may lie beside the database
 ALONE_IDLE_MAX = "60s"  # a daemon that hangs or is cut off, lock in hand, loses it with its transaction
 _COMMITTED = "postroom_committed"  # in a connection's own dictionary
 
@@ -64,10 +68,13 @@ def daemon_name(node: str) -> str:
 class Store:
     """An open database. Safe to share between threads; close it with `dispose()`."""
 
-    def __init__(self, url: str, busy_seconds: float = BUSY_SECONDS, direct_url: str = "") -> None:
+    def __init__(
+        self, url: str, busy_seconds: float = BUSY_SECONDS, direct_url: str = "", objects: Objects | None = None
+    ) -> None:
         """Raises ConfigError where a URL names no database that we can use.
 
         `direct_url`: of the same database, where `url` is a pooler's that gives each transaction another connection.
+        `objects`: where bytes of mail may lie beside it.
         """
         self.url = url
         self.listening_url = _parsed(direct_url, "direct_url") if direct_url else _parsed(url)
@@ -76,6 +83,9 @@ class Store:
         self.urgent_seconds = 0.0  # that urgent writers have taken of late, each, smoothed
         self.engine = _open(url, busy_seconds, is_pooled=bool(direct_url))
         event.listen(self.engine, "before_cursor_execute", waiting.before_sqlalchemys)
+        self.objects = objects
+        if objects is not None:
+            self.engine.update_execution_options(**{OBJECTS: objects})
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.node = (
             f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"  # this process, to others on the database

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, Connection, String, Table, Text, and_, delete, func, or_, select, update
 from sqlalchemy import cast as sql_cast
 
+from postroom.store import raw_mail
 from postroom.store.engine import insert
 from postroom.store.tables import (
     Agent,
@@ -27,7 +28,6 @@ from postroom.store.tables import (
     InboundEmail,
     Message,
     Participant,
-    RawMail,
     Solution,
     ThreadRef,
     Ticket,
@@ -46,6 +46,7 @@ TELLING = {"status", "priority", "type", "category"}  # whose `from` and `to` ar
 BEFORE_ADDRESS, BEHIND_ADDRESS = r"(?<!\w)(?<!\w[.+-])", r"(?!\w|[.-]\w)"
 NOT_SWEPT = {
     "raw_mail",
+    "raw_task",
     "agent",
     "mailbox_state",
     "sequence",
@@ -85,14 +86,8 @@ def empty_received(connection: Connection, ids: Sequence[int], now: datetime) ->
     kept = select(InboundEmail.digest).where(InboundEmail.digest.in_(digests), InboundEmail.erased_at.is_(None))
     gone = digests.keys() - set(connection.execute(kept).scalars())
     gone -= _digests(connection, Delivery.digest.in_(gone), Delivery.state.in_(UNDER_WAY))  # our own, that came back
-    empty(connection, sorted(gone))
+    raw_mail.empty(connection, sorted(gone))
     return sum(digests[digest] for digest in gone)
-
-
-def empty(connection: Connection, digests: Sequence[str]) -> None:
-    """Erase bytes, whoever refers to them."""
-    if digests:
-        connection.execute(update(RawMail).where(RawMail.digest.in_(digests)).values(content=b""))
 
 
 def delete_quarantined(connection: Connection, id_: int, reason: str, now: datetime) -> bool:
@@ -133,7 +128,7 @@ def erase_sent(connection: Connection, ids: Sequence[int]) -> int:
     digests = _digests(connection, *settled)
     connection.execute(update(d).where(*settled).values(values))
     kept = _digests(connection, d.digest.in_(digests), d.state.in_(UNDER_WAY))
-    empty(connection, sorted(digests - kept))
+    raw_mail.empty(connection, sorted(digests - kept))
     left = select(func.count()).select_from(d).where(d.id.in_(ids), d.state == "sending")
     return int(connection.execute(left).scalar_one())
 
@@ -149,7 +144,7 @@ def erase_bytes(connection: Connection, ids: Sequence[int]) -> None:
     digests = _digests(connection, d.id.in_(ids))
     gone = sorted(digests - _digests(connection, d.digest.in_(digests), d.state.in_(UNDER_WAY)))
     connection.execute(update(d).where(d.id.in_(ids), d.digest.in_(gone)).values(digest=None))
-    empty(connection, gone)
+    raw_mail.empty(connection, gone)
 
 
 def erase_messages(connection: Connection, ids: Sequence[int], now: datetime) -> None:

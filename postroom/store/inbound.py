@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, select, text, tuple_, update
 
-from postroom.store import leases, news
+from postroom.store import leases, news, raw_mail
 from postroom.store.engine import insert_new
 from postroom.store.prepared import Prepared
 from postroom.store.tables import AGAIN, NEW, InboundEmail, RawMail
@@ -58,7 +58,7 @@ class Claimed:
     id: int
     mailbox: str
     recipient: str
-    raw: bytes = field(repr=False)
+    raw: bytes = field(repr=False)  # empty until it is fetched from its place
     digest: str
     source: str
     sender: str | None
@@ -68,16 +68,19 @@ class Claimed:
     quiet: bool
     attempts: int  # this one counted
     failures: int
+    place: str | None = None  # the object in which its bytes lie
 
 
-def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Accepted]:
-    """Insert raw bytes and envelopes, each once; answers in the order given.
+def accept(
+    connection: Connection, deliveries: Sequence[NewInbound], places: Mapping[str, str] = raw_mail.IN_DATABASE
+) -> list[Accepted]:
+    """Insert raw bytes and envelopes, each once; answers in the order given. `places`: of bytes that were put aside before.
 
     The key is mailbox + recipient + SHA-256 of the bytes, by a unique constraint: the same delivery taken
     twice, also by two daemons at once, is one row.
     """
-    raws = {d.digest: {"digest": d.digest, "size": len(d.raw), "content": d.raw} for d in deliveries}
-    stored = _put_raw.count(connection, list(raws.values()))
+    raws = {d.digest: d.raw for d in deliveries}
+    stored = _put_raw.count(connection, raw_mail.rows_of(raws, places))
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for d in deliveries:
         rows.setdefault(_key(d), {
@@ -89,7 +92,7 @@ def accept(connection: Connection, deliveries: Sequence[NewInbound]) -> list[Acc
     if new:
         news.tell(connection, news.INBOUND)
     if stored != len(raws):  # some bytes were known, and may have been erased since
-        _restore(connection, {d.digest: d.raw for d in deliveries if _key(d) in new})
+        raw_mail.restore(connection, {d.digest: d.raw for d in deliveries if _key(d) in new}, places)
     known = _ids(connection, [key for key in rows if key not in new])
     answers, fresh = [], set(new)
     for d in deliveries:
@@ -108,13 +111,6 @@ def _put(connection: Connection, rows: dict[tuple[str, str, str], dict[str, Any]
     columns = (InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
     taken = connection.execute(insert_new(connection, InboundEmail).returning(*columns), list(rows.values()))
     return {(mailbox, recipient, digest): id_ for id_, mailbox, recipient, digest in taken}
-
-
-def _restore(connection: Connection, contents: dict[str, bytes]) -> None:
-    """Put erased bytes back that have come anew, for another recipient. The same delivery would have stayed erased."""
-    for digest, content in contents.items():
-        erased = (RawMail.digest == digest, func.length(RawMail.content) == 0)
-        connection.execute(update(RawMail).where(*erased).values(content=content))
 
 
 def _key(d: NewInbound) -> tuple[str, str, str]:
@@ -172,15 +168,25 @@ def _within(octets: int, rows: Sequence[Any]) -> Sequence[Any]:
     return rows
 
 
+def load_whole(connection: Connection, ids: Sequence[int]) -> list[Claimed]:
+    """The deliveries of these ids with their bytes, oldest first. Raises as `raw_mail.whole` does."""
+    loaded = load_claimed(connection, ids)
+    return [
+        one if one.place is None else replace(one, raw=raw_mail.whole(connection, None, one.place)) for one in loaded
+    ]
+
+
 def load_claimed(connection: Connection, ids: Sequence[int]) -> list[Claimed]:
-    """The deliveries of these ids with their bytes, oldest first."""
+    """The deliveries of these ids with their bytes, or the place where they are to be fetched, oldest first."""
     e = InboundEmail
     query = (
         select(e.id, e.mailbox, e.recipient, RawMail.content, e.digest, e.source, e.sender, e.peer, e.received_at,
-               e.archive, e.quiet, e.attempts, e.failures)
+               e.archive, e.quiet, e.attempts, e.failures, RawMail.place)
         .join(RawMail, RawMail.digest == e.digest).where(e.id.in_(ids)).order_by(e.id)
     )  # fmt: skip
-    return [Claimed(*row) for row in connection.execute(query)]
+    return [
+        Claimed(*row) if row.place is None else replace(Claimed(*row), raw=b"") for row in connection.execute(query)
+    ]
 
 
 def held(connection: Connection, worker: str, ids: Sequence[int]) -> set[int]:
@@ -202,6 +208,16 @@ def release(connection: Connection, worker: str) -> None:
     connection.execute(
         update(InboundEmail).where(InboundEmail.state == "processing", InboundEmail.claimed_by == worker)
         .values(state="pending", attempts=InboundEmail.attempts - 1, claimed_by=None, claimed_until=None)
+    )  # fmt: skip
+
+
+def put_off(connection: Connection, ids: Sequence[int], reason: str, until: datetime) -> None:
+    """Give claimed ones back until then, because their bytes cannot be had now; the attempt does not count."""
+    connection.execute(
+        update(InboundEmail).where(InboundEmail.id.in_(ids)).values(
+            state="pending", attempts=InboundEmail.attempts - 1, reason=reason, next_attempt_at=until,
+            claimed_by=None, claimed_until=None,
+        )
     )  # fmt: skip
 
 
@@ -279,9 +295,10 @@ def find(connection: Connection, state: str | None = None, limit: int | None = N
 
 
 def raw(connection: Connection, id_: int) -> bytes | None:
-    """The exact bytes of a delivery."""
-    query = select(RawMail.content).join(InboundEmail, InboundEmail.digest == RawMail.digest)
-    return connection.execute(query.where(InboundEmail.id == id_)).scalar_one_or_none()
+    """The exact bytes of a delivery. Raises as `raw_mail.whole` does."""
+    query = select(RawMail.content, RawMail.place).join(InboundEmail, InboundEmail.digest == RawMail.digest)
+    found = connection.execute(query.where(InboundEmail.id == id_)).one_or_none()
+    return None if found is None else raw_mail.whole(connection, *found)
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:

@@ -13,13 +13,13 @@ peer can have taken the mail; where it is still set after a crash, nobody knows 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select, text, update
 
-from postroom.store import leases, news, rates, thread_index, tickets
+from postroom.store import leases, news, rates, raw_mail, thread_index, tickets
 from postroom.store.engine import insert, insert_new
 from postroom.store.prepared import PreparedInsert
 from postroom.store.rates import Rate
@@ -70,7 +70,8 @@ class Claimed:
     email_message_id: str | None
     attempts: int  # this one counted
     created_at: datetime
-    raw: bytes = field(repr=False)
+    raw: bytes = field(repr=False)  # empty until it is fetched from its place
+    place: str | None = None  # the object in which its bytes lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def enqueue(connection: Connection, mails: Sequence[NewDelivery]) -> None:
     raws = {m.digest: {"digest": m.digest, "size": len(m.raw), "content": m.raw} for m in mails if m.raw is not None}
     if raws:
         _keep.add(connection, list(raws.values()))
+        raw_mail.put_later(connection, raws.values())
     _add.add(connection, [_row(mail) for mail in mails])
     news.tell(connection, news.OUTBOX)
     told = [m for m in mails if m.ticket_id is not None and m.suppressed is None]
@@ -122,7 +124,7 @@ def _enqueued(m: NewDelivery) -> dict[str, Any]:
 def claim(
     connection: Connection, worker: str, now: datetime, lease: timedelta, limit: int, allowed: Sequence[Rate] = ()
 ) -> list[Claimed]:
-    """Take up to `limit` deliveries that are due, with their bytes; the caller commits before sending.
+    """Take up to `limit` deliveries that are due, with their bytes or their place; the caller commits before sending.
 
     Half of the room is for those whose time to be tried again has come. Of the new ones people's mail comes before
     automatic mail, and the oldest first. Of mails whose bytes are more than CLAIM_SIZE_MAX in all, the first ones.
@@ -156,10 +158,12 @@ def claim(
     )  # fmt: skip
     loaded: Any = (
         select(d.id, d.key, d.ticket_id, d.purpose, d.automatic, d.mailbox, d.recipient, d.envelope_sender,
-               d.email_message_id, d.attempts, d.created_at, RawMail.content)
+               d.email_message_id, d.attempts, d.created_at, RawMail.content, RawMail.place)
         .join(RawMail, RawMail.digest == d.digest).where(d.id.in_(ids)).order_by(d.automatic, d.id)
     )  # fmt: skip
-    return [Claimed(*row) for row in connection.execute(loaded)]
+    return [
+        Claimed(*row) if row.place is None else replace(Claimed(*row), raw=b"") for row in connection.execute(loaded)
+    ]
 
 
 def mark_in_doubt(connection: Connection, worker: str, ids: Sequence[int], now: datetime) -> set[int]:
@@ -333,9 +337,10 @@ def has_any(connection: Connection, ticket_id: int, purpose: str, since: datetim
 
 
 def raw(connection: Connection, id_: int) -> bytes | None:
-    """The exact bytes of a delivery; None where it was suppressed before it had any."""
-    query = select(RawMail.content).join(Delivery, Delivery.digest == RawMail.digest).where(Delivery.id == id_)
-    return connection.execute(query).scalar_one_or_none()
+    """The exact bytes of a delivery; None where it was suppressed before it had any. Raises as `raw_mail.whole` does."""
+    query = select(RawMail.content, RawMail.place).join(Delivery, Delivery.digest == RawMail.digest)
+    found = connection.execute(query.where(Delivery.id == id_)).one_or_none()
+    return None if found is None else raw_mail.whole(connection, *found)
 
 
 def retry(connection: Connection, id_: int) -> bool:

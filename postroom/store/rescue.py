@@ -23,7 +23,7 @@ WAL_HEADER, FRAME_HEADER = 32, 24  # octets
 TABLE_LEAF = 0x0D
 LEAF_HEADER = 8  # octets
 DIGEST_OCTETS = 64
-COLUMNS = 3
+COLUMNS = 4
 DIGEST = re.compile(rb"[0-9a-f]{64}")
 Octets = bytes | mmap.mmap
 
@@ -158,11 +158,12 @@ def _content(record: bytes, payload: int) -> tuple[str, int] | None:
     while at < head <= len(record):
         kind, at = _varint(record, at)
         types.append(kind)
-    if len(types) != COLUMNS or types[0] != 13 + 2 * DIGEST_OCTETS or types[2] < 12 or types[2] % 2:
+    # no place: what has one has no content
+    if len(types) != COLUMNS or types[0] != 13 + 2 * DIGEST_OCTETS or types[2] or types[3] < 12 or types[3] % 2:
         return None
     digest = record[head : head + DIGEST_OCTETS]
     begin = head + DIGEST_OCTETS + _integer_octets(types[1])
-    if not DIGEST.fullmatch(digest) or begin + (types[2] - 12) // 2 != payload:
+    if not DIGEST.fullmatch(digest) or begin + (types[3] - 12) // 2 != payload:
         return None
     return digest.decode("ascii"), begin
 

@@ -83,12 +83,23 @@ def _some(name: str, columns: str, which: str) -> Index:
 
 
 class RawMail(Base):
-    """The exact bytes of a mail, in or out: the only place where bytes live."""
+    """The exact bytes of a mail, in or out: the only place where bytes live, or what says where they do."""
 
     __tablename__ = "raw_mail"
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, hex
     size: Mapped[int]  # octets
-    content: Mapped[bytes]
+    place: Mapped[str | None]  # the object that holds them, in place of `content`
+    content: Mapped[bytes | None]  # empty once they are erased
+    __table_args__ = (_some("ix_raw_mail_place", "place", "place IS NOT NULL"),)
+
+
+class RawTask(Base):
+    """What is still to be done in the store of objects: an object to delete, a mail's bytes to put there."""
+
+    __tablename__ = "raw_task"
+    name: Mapped[str] = mapped_column(primary_key=True)  # the object's, or the mail's digest
+    what: Mapped[str]  # delete, put
+    since: Mapped[datetime]
 
 
 class InboundEmail(Base):

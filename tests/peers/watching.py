@@ -78,7 +78,7 @@ class Watching:
         """The bytes of everything received, oldest first."""
         query = select(RawMail.content).join(InboundEmail, InboundEmail.digest == RawMail.digest)
         with self.store.read() as connection:
-            return list(connection.execute(query.order_by(InboundEmail.id)).scalars())
+            return [raw or b"" for raw in connection.execute(query.order_by(InboundEmail.id)).scalars()]
 
     def uids(self) -> Sequence[Row[Any]]:
         """Every row about a message on the server: uid, inbound_id, reason, settled, and more."""

@@ -62,6 +62,7 @@ def _rest(first, now, digest):
         t.SmarthostState: [{"name": "outgoing.smtp", "last_error": "x"}],
         t.Alarm: [{"name": "disk", "words": "full", "since": now}],
         t.Forgetting: [{"address": "zoe@zoe.example", "sought": {"names": ["Zoe Zoe"]}}],
+        t.RawTask: [{"name": "0" * 64 + ".abc", "what": "delete", "since": now}],
         t.Recurring: [{"name": "digest", "done_for": now}],
         t.Correspondent: [{"address": "zoe@zoe.example", "updated_at": now}],
         t.Counter: [{"scope": f"s{n}", "window": now + timedelta(hours=h), "count": 1} for n in range(300) for h in range(2)],

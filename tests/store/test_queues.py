@@ -35,7 +35,7 @@ def fill(store: Store) -> None:
     moment = NOW if not store.is_sqlite else NOW.replace(tzinfo=None)
     later = moment + timedelta(hours=1)
     with store.write() as connection:
-        connection.execute(text("INSERT INTO raw_mail VALUES ('d', 4, :raw)"), {"raw": b"mail"})
+        connection.execute(text("INSERT INTO raw_mail (digest, size, content) VALUES ('d', 4, :raw)"), {"raw": b"mail"})
         out, in_ = [], []
         for n in range(3 * MANY):
             state, again = ("pending", None) if n % 3 == 0 else ("retry", later) if n % 30 == 1 else ("sent", None)

@@ -31,8 +31,18 @@ def _tickets() -> None:
         "raw_mail",
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("size", KEY, nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=True),
+        sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name="pk_raw_mail"),
+    )
+    named = sa.text("place IS NOT NULL")
+    op.create_index("ix_raw_mail_place", "raw_mail", ["place"], sqlite_where=named, postgresql_where=named)
+    op.create_table(
+        "raw_task",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("since", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_raw_task"),
     )
     op.create_table(
         "agent",
