@@ -58,14 +58,16 @@ def test_what_was_written_is_home_after_a_look(store: Store) -> None:
 
 
 def test_the_log_begins_anew_however_long_writing_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody writes each time that the log has been copied and is still to begin anew: beside him it never would."""
+    """Somebody writes each time that the log is being copied: beside him it would never be home whole."""
     bring_home = Checkpointer._bring_home
 
     def interrupted(self: Checkpointer) -> int:
-        pages = bring_home(self)
-        if not store._turns._is_taken:
+        if store._turns._is_taken:
+            return bring_home(self)
+        with store.read() as reader:  # what is written from here on is not copied this time
+            reader.exec_driver_sql("SELECT count(*) FROM kept").all()
             write(store)
-        return pages
+            return bring_home(self)
 
     monkeypatch.setattr(Checkpointer, "_bring_home", interrupted)
     checkpointer = Checkpointer(store)
