@@ -76,7 +76,9 @@ def test_what_is_pending_becomes_tickets_oldest_first(desk, real, clock):
 def test_a_message_that_breaks_its_worker_three_times_is_quarantined_and_the_rest_flows_on(desk, poisoned, clock):
     before, bad, after = accept(desk, b"before\n", b"boom segfault\n", b"after\n")
     process = processor(desk, poisoned, clock)
-    assert process.drain() == {"opened": 2}
+    assert process.drain() + process.drain() == {
+        "opened": 2
+    }  # PostgreSQL's claim of the next batch does not wait for this one
     assert (row(desk, bad).state, row(desk, bad).attempts) == ("pending", 2)  # the second attempt came at once
     clock.ahead = timedelta(minutes=1)
     assert process.drain() == {"quarantined": 1}
@@ -107,6 +109,9 @@ def test_an_attempt_is_counted_before_parsing(desk, clock):
     assert (row(desk, id_).state, row(desk, id_).attempts) == ("processing", 1)
 
 
+@pytest.mark.parametrize(
+    "store_url", ["sqlite"], indirect=True
+)  # PostgreSQL judges by its own clock: test_two_daemons.py
 def test_what_a_dead_daemon_had_claimed_is_taken_over_when_its_lease_ends_and_not_before(desk, real, clock):
     (id_,) = accept(desk, mail())
     with desk.store.write() as connection:
@@ -142,7 +147,7 @@ def test_a_message_that_the_store_refuses_leaves_nothing_of_itself_and_the_rest_
     event.listen(desk.store.engine, "before_cursor_execute", refuse)
     good, bad = accept(desk, mail(text="fine\n"), mail(text="refuse me\n"))
     process = processor(desk, real, clock)
-    assert process.drain() == {"opened": 1}
+    assert process.drain() + process.drain() == {"opened": 1}
     clock.ahead += timedelta(minutes=1)
     assert process.drain() == {"quarantined": 1}
     assert row(desk, good).state == "processed"
@@ -181,6 +186,7 @@ def test_what_was_written_before_one_broke_is_there_once_and_said_once(desk, rea
     assert [event for event, id_ in said if id_ == bad] == ["broken", "deferred"] * broke.failures
 
 
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # PostgreSQL's troubles: test_postgresql_faults.py
 def test_trouble_with_the_database_counts_against_no_message(desk, real, clock):
     (id_,) = accept(desk, mail())
     broken = True
@@ -218,7 +224,7 @@ def test_what_an_exception_quotes_never_stops_the_others(desk, real, clock):
 
     event.listen(desk.store.engine, "before_cursor_execute", refuse)
     process = processor(desk, real, clock)
-    assert process.drain() == {"opened": 1}
+    assert process.drain() + process.drain() == {"opened": 1}
     clock.ahead += timedelta(minutes=1)
     assert process.drain() == {"quarantined": 1}
     assert row(desk, bad).reason == "processing failed: ValueError: it holds ?, ? and"
@@ -244,7 +250,9 @@ def test_two_deaths_of_the_daemon_and_one_broken_worker_quarantine_nothing(desk,
     (id_,) = accept(desk, b"boom segfault\n")
     with desk.store.write() as connection:
         connection.execute(update(InboundEmail).values(attempts=2))
-    processor(desk, poisoned, clock).drain()
+    process = processor(desk, poisoned, clock)
+    process.drain()
+    process.drain()
     assert (row(desk, id_).state, row(desk, id_).failures) == ("pending", 2)
 
 
