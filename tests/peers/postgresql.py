@@ -54,9 +54,9 @@ FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off"
 class PostgreSQL:
     """Runs while the `with` block does; `stop()` and `start()` take it down and up on the same port."""
 
-    def __init__(self, durable: bool = False) -> None:
-        """`durable`: sync to disk as in production; tests of behaviour need it not."""
-        self.durable = durable
+    def __init__(self, durable: bool = False, settings: str = "") -> None:
+        """`durable`: sync to disk as in production; tests of behaviour need it not. `settings`: lines of postgresql.conf."""
+        self.durable, self._settings = durable, settings
         self.host = "127.0.0.1"
         self.port = 0
         self._numbers = itertools.count(1)
@@ -99,7 +99,7 @@ class PostgreSQL:
         )  # fmt: skip
         with (self.data / "postgresql.conf").open("a") as config:
             durability = "" if self.durable else FAST
-            config.write(CONFIG.format(port=self.port, folder=self.folder, durability=durability))
+            config.write(CONFIG.format(port=self.port, folder=self.folder, durability=durability) + self._settings)
 
     def start(self) -> None:
         """Start it, and return when it takes queries."""
