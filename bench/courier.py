@@ -140,8 +140,16 @@ def by_courier(
                             f"{n}@example.com", hashlib.sha256(raw).hexdigest(), raw)
                 for n, raw in enumerate(mails)
             ])  # fmt: skip
-        courier = Courier(config, store, {}, lambda: datetime.now(UTC), Random(1), structlog.get_logger())
-        wall, cpu = timed(lambda: asyncio.run(run_until_sent(courier, store)))
+        left, stop = list(mails), asyncio.Event()
+
+        def settled(*_: object) -> None:
+            left.pop()
+            if not left:
+                stop.set()
+
+        log = structlog.get_logger()
+        courier = Courier(config, store, {}, lambda: datetime.now(UTC), Random(1), log, on_settled=settled)
+        wall, cpu = timed(lambda: asyncio.run(courier.run(stop)))
         with store.read() as connection:
             counts = outbox.count_by_state(connection)
             doubt = connection.execute(text("SELECT count(*) FROM delivery WHERE in_doubt_at IS NOT NULL")).scalar_one()
@@ -151,22 +159,6 @@ def by_courier(
         cpu,
         () if counts == {"sent": len(mails)} and not doubt else (f"the outbox: {counts}, {doubt} in doubt",),
     )
-
-
-async def run_until_sent(courier: Courier, store: Store) -> None:
-    """Run it as the daemon does, until nothing waits."""
-    stop = asyncio.Event()
-    running = asyncio.create_task(courier.run(stop))
-    while await asyncio.to_thread(waiting, store):  # noqa: ASYNC110 (the store knows, and tells nobody)
-        await asyncio.sleep(0.02)
-    stop.set()
-    await running
-
-
-def waiting(store: Store) -> bool:
-    """Whether there is mail that is not settled."""
-    with store.read() as connection:
-        return outbox.oldest_waiting(connection) is not None
 
 
 async def by_aiosmtplib(mails: Sequence[bytes], port: int, connections: int) -> None:

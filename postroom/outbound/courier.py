@@ -77,7 +77,7 @@ class Courier:
         self._ledger = Ledger(store, self._worker, clock, self._tell_agents)
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._began: dict[int, float] = {}  # monotonic, of each in flight
-        self._awake = asyncio.Event()
+        self._awake, self._room = asyncio.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
 
@@ -102,11 +102,11 @@ class Courier:
                 for delivery in claimed:
                     self._start(delivery)
                 if not claimed:
-                    await self._wait(stopping)
-                while len(self._in_flight) > self._config.outgoing.batch // 2 and not stop.is_set():
+                    await self._wait(stopping, self._awake)
+                while not self._has_room and not stop.is_set():
                     self._go_on()
-                    waiting = [stopping, *self._in_flight.values()]
-                    await asyncio.wait(waiting, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                    self._room.clear()
+                    await self._wait(stopping, self._room)
         except TemporaryFailure as error:  # the database is in trouble, and we are to stop
             self._log.warning("stopped without the database", why=str(error))
         finally:
@@ -153,13 +153,18 @@ class Courier:
             self._failpoint("courier-claimed")
         return claimed
 
-    async def _wait(self, stopping: asyncio.Task[Any]) -> None:
-        """Until it is woken, told to stop, or a retry may be due."""
-        awake = asyncio.create_task(self._awake.wait())
+    async def _wait(self, stopping: asyncio.Task[Any], event: asyncio.Event) -> None:
+        """Until that happens, it is told to stop, or a retry may be due."""
+        happened = asyncio.create_task(event.wait())
         try:
-            await asyncio.wait([stopping, awake], timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([stopping, happened], timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            awake.cancel()
+            happened.cancel()
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether it is worth while to claim more: half of the room at least is free."""
+        return len(self._in_flight) <= self._config.outgoing.batch // 2
 
     def _start(self, delivery: Claimed) -> None:
         self._began[delivery.id] = time.monotonic()
@@ -171,6 +176,8 @@ class Courier:
         """What could not even be written down stays claimed: it is taken up again as after a crash."""
         self._in_flight.pop(delivery.id, None)
         self._began.pop(delivery.id, None)
+        if self._has_room:
+            self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("not settled", delivery=delivery.id, why=repr(error), exc_info=error)
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, case, func, or_, select
 
 from postroom.store import leases, news, rates, raw_mail, thread_index, tickets
 from postroom.store.engine import insert, insert_new
-from postroom.store.prepared import PreparedInsert
+from postroom.store.prepared import Prepared, PreparedIn, PreparedInsert
 from postroom.store.rates import Rate
 from postroom.store.tables import AGAIN, NEW, Delivery, Event, RawMail, ThreadRef
 
@@ -29,10 +29,29 @@ IN_DOUBT = "in doubt after a crash: automatic mail is not sent twice"
 WAITING = ("pending", "retry")
 CLAIM_SIZE_MAX = 32 << 20  # octets of mail that one claim loads, beyond its first
 
+_is_held = (Delivery.state == "sending", Delivery.claimed_by == bindparam("worker"))  # this worker's to send
 _keep = PreparedInsert(RawMail, lambda connection: insert_new(connection, RawMail))
 _add = PreparedInsert(Delivery)
 _index = PreparedInsert(ThreadRef, lambda connection: insert_new(connection, ThreadRef))
 _note = PreparedInsert(Event)
+_ours = PreparedIn(
+    Delivery.id.type,
+    lambda ids: select(
+        Delivery.id, Delivery.ticket_id, Delivery.purpose, Delivery.recipient, Delivery.email_message_id
+    ).where(Delivery.id.in_(ids), *_is_held).with_for_update(),
+)  # fmt: skip
+_mark = PreparedIn(
+    Delivery.id.type,
+    lambda ids: update(Delivery).where(Delivery.id.in_(ids), *_is_held)
+    .values(in_doubt_at=bindparam("at")).returning(Delivery.id),
+)  # fmt: skip
+_settle = Prepared(
+    update(Delivery).where(Delivery.__table__.c.id == bindparam("row_id")).values(
+        state=bindparam("new_state"), reason=bindparam("new_reason"), next_attempt_at=bindparam("new_next"),
+        sent_at=bindparam("new_sent"), attempts=Delivery.attempts + bindparam("new_attempts"),
+        claimed_by=None, claimed_until=None, in_doubt_at=None,
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +187,7 @@ def claim(
 
 def mark_in_doubt(connection: Connection, worker: str, ids: Sequence[int], now: datetime) -> set[int]:
     """Note that from now on the peer may have taken these; those that are still this worker's to send."""
-    marked = connection.execute(
-        update(Delivery).where(Delivery.id.in_(ids), Delivery.state == "sending", Delivery.claimed_by == worker)
-        .values(in_doubt_at=now).returning(Delivery.id)
-    )  # fmt: skip
-    return set(marked.scalars())
+    return {row.id for row in _mark.all(connection, ids, {"worker": worker, "at": now})}
 
 
 def renew(connection: Connection, worker: str, ids: Sequence[int], now: datetime, lease: timedelta) -> None:
@@ -188,14 +203,11 @@ def settle(connection: Connection, worker: str, outcomes: Sequence[Outcome], now
 
     One whose lease ran out and that another took, or that was settled meanwhile by a bounce, stays as it is.
     """
-    ours = select(
-        Delivery.id, Delivery.ticket_id, Delivery.purpose, Delivery.recipient, Delivery.email_message_id
-    ).where(Delivery.id.in_([o.id for o in outcomes]), Delivery.state == "sending", Delivery.claimed_by == worker)
-    held = {row.id: row for row in connection.execute(ours.with_for_update())}
+    held = {row.id: row for row in _ours.all(connection, [o.id for o in outcomes], {"worker": worker})}
     written = [o for o in outcomes if o.id in held]
     if not written:
         return []
-    connection.execute(_settle, [
+    _settle.run(connection, [
         {"row_id": o.id, "new_state": o.state, "new_reason": o.reason, "new_next": o.next_attempt_at,
          "new_sent": now if o.state == "sent" else None, "new_attempts": -1 if o.state == "pending" else 0}
         for o in written
@@ -205,8 +217,7 @@ def settle(connection: Connection, worker: str, outcomes: Sequence[Outcome], now
         for o in written
         if o.state in ("sent", "failed") and held[o.id].ticket_id is not None
     ]
-    if events:
-        connection.execute(insert(connection, Event), events)
+    _note.add(connection, events)
     for o in written:
         index_renamed(connection, held[o.id].ticket_id, o.renamed)
     return written
@@ -218,15 +229,6 @@ def index_renamed(connection: Connection, ticket_id: int | None, ids: Sequence[s
     if row is not None:
         for id_ in ids:
             thread_index.add_refs(connection, tickets.follow(connection, row).id, id_, ())
-
-
-_settle = (
-    update(Delivery).where(Delivery.__table__.c.id == bindparam("row_id")).values(
-        state=bindparam("new_state"), reason=bindparam("new_reason"), next_attempt_at=bindparam("new_next"),
-        sent_at=bindparam("new_sent"), attempts=Delivery.attempts + bindparam("new_attempts"),
-        claimed_by=None, claimed_until=None, in_doubt_at=None,
-    )
-)  # fmt: skip
 
 
 def recover(connection: Connection, now: datetime, alone: bool) -> tuple[int, int]:
