@@ -26,6 +26,7 @@ COMMANDS = (
     "tickets list",
     "tickets list --limit 20",
     "tickets list --status open",
+    "tickets list --status closed",
     "tickets list --status new --queue support",
     "tickets list --assignee none --status open",
     "tickets list --requester {who}",

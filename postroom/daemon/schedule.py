@@ -33,6 +33,7 @@ CHECK_SECONDS = 300
 TIDY_SECONDS = 6 * 3600
 PURGE_SECONDS = 3600
 OBJECTS_SECONDS = 60
+ANALYSED = 1000  # rows of an index that SQLite looks at for its statistics: all of them would keep writers waiting
 SWEEP_SECONDS = 60  # how exactly due times are kept
 BEAT_SECONDS = 2.0  # between two signs of life while nothing is to be done
 SWEEP_BATCH = 50  # things of each kind in one transaction: whoever else writes waits no longer
@@ -187,6 +188,7 @@ class Schedule:
         connection = self._store.engine.raw_connection()  # SQLAlchemy's own begin a transaction, where neither works
         try:
             cursor = connection.cursor()
+            cursor.execute(f"PRAGMA analysis_limit={ANALYSED}")
             cursor.execute("PRAGMA optimize")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             cursor.close()

@@ -84,7 +84,11 @@ def names(connection: Connection) -> dict[int, str]:
 
 def unresolved(connection: Connection, id_: int) -> int:
     """How many unresolved tickets an agent has."""
-    mine = select(func.count()).where(Ticket.assigned_to == id_, Ticket.status.not_in(("resolved", "closed")))
+    live = (
+        Ticket.closed_at.is_(None),
+        Ticket.status.not_in(("resolved", "closed")),
+    )  # the first is what an index serves
+    mine = select(func.count()).where(Ticket.assigned_to == id_, *live)
     return int(connection.execute(mine).scalar_one())
 
 

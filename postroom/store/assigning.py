@@ -43,11 +43,9 @@ def end_turn(connection: Connection, queue: str, agent_id: int) -> None:
 
 def loads(connection: Connection, agents: Collection[int], done: Collection[str]) -> dict[int, int]:
     """How many tickets each of these agents has; those in a status of `done` do not count."""
-    query = (
-        select(Ticket.assigned_to, func.count())
-        .where(Ticket.assigned_to.in_(agents), Ticket.status.not_in(done), Ticket.merged_into.is_(None))
-        .group_by(Ticket.assigned_to)
-    )
+    live = (Ticket.closed_at.is_(None), Ticket.status.not_in(done), Ticket.merged_into.is_(None))
+    query = select(Ticket.assigned_to, func.count()).where(Ticket.assigned_to.in_(agents), *live)
+    query = query.group_by(Ticket.assigned_to)
     found = {id_: int(count) for id_, count in connection.execute(query)}
     return {id_: found.get(id_, 0) for id_ in agents}
 

@@ -211,7 +211,7 @@ class Ticket(Base):
     status: Mapped[str]
     priority: Mapped[str]
     severity: Mapped[str | None]
-    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("agent.id"), index=True)
+    assigned_to: Mapped[int | None] = mapped_column(ForeignKey("agent.id"))
     further_users: Mapped[list[Any]] = mapped_column(default=list)
     escalated_to: Mapped[str | None]
     triage_notes: Mapped[str | None]
@@ -239,7 +239,12 @@ class Ticket(Base):
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("ticket.id"))
     custom_fields: Mapped[dict[str, Any]] = mapped_column(default=dict)
     __table_args__ = (
-        Index("ix_ticket_status_id", "status", "id"),
+        # as they are listed, the one touched last first: whatever a queue's or an agent's share of them, and in one status
+        Index("ix_ticket_updated_at", "updated_at", "id", "queue", "assigned_to"),
+        Index("ix_ticket_status_updated_at", "status", "updated_at", "id"),
+        _some(
+            "ix_ticket_unclosed", "assigned_to, queue, status", "closed_at IS NULL"
+        ),  # what there is to do: few of all
         Index("ix_ticket_created_at", "created_at"),
         # somebody's tickets, and those of one subject that moved lately: a monitoring system has a million of the same
         Index("ix_ticket_requester_subject", "requester", "normal_subject", "updated_at"),

@@ -12,8 +12,8 @@ from postroom.config import Processing
 from postroom.daemon import house
 from postroom.daemon.process import Processor
 from postroom.daemon.workers import Workers
-from postroom.desk import due
-from postroom.store import inbound, ingested, outbox
+from postroom.desk import due, workflow
+from postroom.store import agents, assigning, inbound, ingested, outbox, overview, reports
 from postroom.store.engine import Store
 from postroom.store.migrate import upgrade
 
@@ -67,17 +67,22 @@ def take_a_mails_way(desk):
     return outcomes
 
 
-def whole_tables(connection, is_sqlite, statement, values):
-    """The tables that the database would read from end to end for it."""
+def plan_of(connection, is_sqlite, statement, values):
+    """How the database would go about it, line by line."""
     cursor = connection.connection.cursor()
     try:
         one = (
             values[0] if isinstance(values, list) and values and isinstance(values[0], (dict, list, tuple)) else values
         )
         cursor.execute(("EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN ") + statement, one)
-        plan = [str(row[-1]).strip(" ->") for row in cursor.fetchall()]
+        return [str(row[-1]).strip(" ->") for row in cursor.fetchall()]
     finally:
         cursor.close()
+
+
+def whole_tables(connection, is_sqlite, statement, values):
+    """The tables that the database would read from end to end for it."""
+    plan = plan_of(connection, is_sqlite, statement, values)
     if is_sqlite:
         return {line.split()[1] for line in plan if line.startswith("SCAN ") and "INDEX" not in line} - {
             "CONSTANT",
@@ -104,3 +109,32 @@ def test_no_statement_on_a_mails_way_reads_a_whole_table(desk):
                 found[statement] = tables
     assert found == {}
     assert len(asked) > 25
+
+
+@pytest.mark.parametrize(
+    ("look", "index"),
+    [
+        (lambda c: list(reports.find(c, reports.Filter(), 100)), "ix_ticket_updated_at"),
+        (lambda c: list(reports.find(c, reports.Filter(queue="support"), 100)), "ix_ticket_updated_at"),
+        (lambda c: list(reports.find(c, reports.Filter(assignee=1), 100)), "ix_ticket_updated_at"),
+        (lambda c: list(reports.find(c, reports.Filter(since=house.now()), 100)), "ix_ticket_updated_at"),
+        (lambda c: list(reports.find(c, reports.Filter(("closed",)), 100)), "ix_ticket_status_updated_at"),
+        (lambda c: assigning.loads(c, [1, 2], workflow.DONE), "ix_ticket_unclosed"),
+        (lambda c: agents.unresolved(c, 1), "ix_ticket_unclosed"),
+        (overview.queues, "ix_ticket_unclosed"),
+    ],
+)
+def test_a_look_at_tickets_walks_through_no_more_of_them_than_it_shows(desk, look, index):
+    seen = []
+    with desk.store.write() as connection:
+        if not desk.store.is_sqlite:
+            connection.exec_driver_sql("set enable_seqscan = off")
+            connection.exec_driver_sql("set enable_bitmapscan = off")  # nothing would be sorted faster
+        event.listen(
+            connection, "before_cursor_execute",
+            lambda _c, _cursor, statement, values, _context, _many: seen.append((statement, values)),
+        )  # fmt: skip
+        look(connection)
+        plan = plan_of(connection, desk.store.is_sqlite, *seen[0])
+    assert any(index in line for line in plan), plan
+    assert not any("ORDER BY" in line or line.startswith("Sort Key: ticket.updated_at") for line in plan), plan

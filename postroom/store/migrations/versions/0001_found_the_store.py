@@ -123,14 +123,15 @@ def _tickets() -> None:
         sa.UniqueConstraint("number", name="uq_ticket_number"),
         sa.UniqueConstraint("ref", name="uq_ticket_ref"),
     )
-    op.create_index("ix_ticket_assigned_to", "ticket", ["assigned_to"])
     op.create_index("ix_ticket_email_thread_id", "ticket", ["email_thread_id"])
     op.create_index("ix_ticket_feedback_due_at", "ticket", ["feedback_due_at"])
     op.create_index("ix_ticket_follow_up_at", "ticket", ["follow_up_at"])
     op.create_index("ix_ticket_requester_subject", "ticket", ["requester", "normal_subject", "updated_at"])
     _index_some("ix_ticket_answered", "ticket", "requester, id", "first_responded_at IS NOT NULL")
     op.create_index("ix_ticket_sla_due_at", "ticket", ["sla_due_at"])
-    op.create_index("ix_ticket_status_id", "ticket", ["status", "id"])
+    op.create_index("ix_ticket_updated_at", "ticket", ["updated_at", "id", "queue", "assigned_to"])
+    op.create_index("ix_ticket_status_updated_at", "ticket", ["status", "updated_at", "id"])
+    _index_some("ix_ticket_unclosed", "ticket", "assigned_to, queue, status", "closed_at IS NULL")
     op.create_index("ix_ticket_created_at", "ticket", ["created_at"])
     _index_some("ix_ticket_first_responded_at", "ticket", "first_responded_at", "first_responded_at IS NOT NULL")
     op.create_table(
