@@ -53,7 +53,7 @@ class Prepared:
             waiting.before(compiled.text, self._by, asked, adds=named)
         cursor = compiled.run(connection, [values])
         try:
-            return compiled.rows(cursor)
+            return compiled.rows(connection, cursor)
         finally:
             cursor.close()
 
@@ -80,7 +80,8 @@ class Prepared:
     def count(self, connection: Connection, rows: Sequence[Values]) -> int:
         """`run()` with rows of a table; how many of them it has written."""
         compiled = self._for(connection, tuple(rows[0]))
-        _tell(connection, compiled)
+        if (waiting := waiting_on(connection)) is not None:
+            waiting.before_sqlalchemys(compiled.text)  # which is not in a pipeline either: its answer is read at once
         cursor = compiled.run(connection, rows)
         try:
             return int(cursor.rowcount)
@@ -149,7 +150,7 @@ class PreparedInsert:
         """`make`: the INSERT, where it is more than a plain one."""
         self.table = table.__tablename__
         self._defaults = {c.name: c.default for c in table.__table__.c if c.default is not None}
-        self._prepared = Prepared(make or (lambda connection: insert(connection, table)))
+        self._prepared = Prepared(make or (lambda connection: insert(connection, table).inline()))
 
     def add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Insert these, which all have the same keys; within `gathering()` they wait. IntegrityError where one breaks a constraint."""
@@ -247,9 +248,12 @@ class _Compiled:
             raise
         return cursor
 
-    def rows(self, cursor: Any) -> list[Any]:
+    def rows(self, connection: Connection, cursor: Any) -> list[Any]:
         """What the cursor has, as named tuples of Python's values."""
-        found = cursor.fetchall()
+        try:
+            found = cursor.fetchall()
+        except self._dialect.loaded_dbapi.Error as error:  # in a pipeline, that of any statement before it
+            raise as_sqlalchemys(connection, self.text, error) from error
         if self._out is None:
             impl = [kind.dialect_impl(self._dialect) for kind in self._types]
             described = [column[1] for column in cursor.description]

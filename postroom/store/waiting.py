@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from postroom.store.driver import in_one_go
+from postroom.store.driver import Pipeline
 from postroom.store.tables import Base
 
 Row = Mapping[str, Any]
@@ -33,6 +33,11 @@ _KEY = "postroom_waiting"  # in a connection's own dictionary
 _ORDER = {
     table.name: place for place, table in enumerate(Base.metadata.sorted_tables)
 }  # those first to which others refer
+_FAMILY = {  # each table with all to whose rows its own refer, directly or through others
+    table.name: frozenset({table.name}) for table in Base.metadata.sorted_tables
+}
+for _table in Base.metadata.sorted_tables:
+    _FAMILY[_table.name] |= frozenset[str]().union(*(_FAMILY[key.column.table.name] for key in _table.foreign_keys))
 _WORD = re.compile(r"\w+")
 _SEES_ALL = re.compile(r"\s*(SAVEPOINT|RELEASE|ROLLBACK)\b")
 _READS = re.compile(r"\s*(SELECT|SAVEPOINT|RELEASE)\b")
@@ -75,7 +80,7 @@ class Waiting:
     """Of one transaction: the rows that are not written yet, and the answers that were asked for ahead."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self._pipeline = connection, Pipeline(connection)
         self._runs: dict[str, list[_Run]] = {}  # by table
         self._values: defaultdict[tuple[str, str], set[Any]] = defaultdict(
             set
@@ -100,27 +105,47 @@ class Waiting:
 
         `by`, `values`: of that table it sees rows only that bear one of these. `adds`: it adds rows of which this was told.
         """
-        if not self._runs and not self._answers:
-            return
+        self._pipeline.open()
+        if self._runs or self._answers:
+            self._prepare_for(text, by, values, adds)
+
+    def before_sqlalchemys(self, text: str) -> None:
+        """The same for a statement of SQLAlchemy's, which reads its answer at once, and in no pipeline."""
+        if self._runs or self._answers:
+            self._prepare_for(text, None, (), adds=False)
+        self._pipeline.close()
+
+    def _prepare_for(self, text: str, by: Column | None, values: Collection[Any], adds: bool) -> None:
         tables, is_writing = _known(text)
         seen = tables & self._runs.keys()
         if by is not None and by.table in seen and self._values[by.table, by.name].isdisjoint(values):
             seen -= {by.table}
         if seen:
-            self.write()
+            self._write(frozenset[str]().union(*(_FAMILY[table] for table in seen)) & self._runs.keys())
         if is_writing and not adds:
             for table in tables & self._answers.keys():
                 del self._answers[table]
 
-    def write(self) -> None:
-        """Write all that waits: those first to which others refer, and the rows of a table in the order in which they came."""
-        waiting, self._runs = self._runs, {}
-        self._values.clear()
-        if waiting:
-            with in_one_go(self._connection):
-                for table in sorted(waiting, key=_ORDER.__getitem__):
-                    for run in waiting[table]:
-                        run.insert.write(self._connection, run.rows)
+    def _write(self, tables: frozenset[str]) -> None:
+        """Write what waits of these: those first to which others refer, and the rows of a table in the order in which they came."""
+        if tables:
+            self._pipeline.open()
+        for table in sorted(tables, key=_ORDER.__getitem__):
+            runs = self._runs.pop(table)
+            for column in _asked_by[table]:
+                self._values[table, column].clear()
+            for run in runs:
+                run.insert.write(self._connection, run.rows)
+
+    def end(self) -> None:
+        """Write all that waits, and see that nothing went wrong."""
+        self._write(frozenset(self._runs))
+        self._pipeline.close()
+
+    def drop(self) -> None:
+        """Nothing of it is wanted any more."""
+        self._runs.clear()
+        self._pipeline.drop()
 
     def keep(self, asker: object, by: Column, answers: dict[Any, list[Any]]) -> None:
         """Keep the rows that were found for each of these values, also where they are none."""
@@ -150,8 +175,9 @@ def gathering(connection: Connection) -> Iterator[None]:
     waiting = connection.info[_KEY] = Waiting(connection)
     try:
         yield
-        waiting.write()
+        waiting.end()
     finally:
+        waiting.drop()
         if not connection.invalidated:
             connection.info.pop(_KEY, None)
 
@@ -167,7 +193,7 @@ def before_sqlalchemys(
 ) -> None:  # fmt: skip
     """Hears of each statement that SQLAlchemy executes; of those that are prepared (without a context) they tell themselves."""
     if context is not None and (waiting := waiting_on(connection)) is not None:
-        waiting.before(text)
+        waiting.before_sqlalchemys(text)
 
 
 @lru_cache(TEXTS_MAX)

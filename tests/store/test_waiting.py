@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from postroom.store import addressing, messages, outbox, thread_index
 from postroom.store.outbox import NewDelivery
+from postroom.store.prepared import savepoint
 from postroom.store.tables import Delivery, Event, Participant, RawMail, ThreadRef
 from postroom.store.thread_index import ThreadIndex
 from postroom.store.waiting import gathering
@@ -115,6 +116,28 @@ def test_a_row_that_cannot_be_written_is_an_error_at_the_end(store):
         assert messages.events(connection, ticket) == []
         messages.add_events(connection, [line(ticket)])  # and nothing waits any more
         assert len(messages.events(connection, ticket)) == 1
+
+
+@pytest.mark.parametrize("ask", [
+    lambda connection: thread_index.ask_ahead(connection, REFS),
+    lambda connection: thread_index.is_agreed(connection, 1, PEOPLE[0]),
+    lambda connection: connection.execute(select(ThreadRef.ref)).all(),
+])  # fmt: skip
+def test_it_may_be_an_error_of_whoever_asks_next_and_a_savepoint_takes_all_of_it_back(store, ask):
+    with store.write() as connection:
+        ticket = add_ticket(connection)
+        with pytest.raises(IntegrityError):
+            break_and_ask(connection, ticket, ask)
+        messages.add_events(connection, [line(ticket, "after")])
+    with store.read() as connection:
+        assert [row.event for row in messages.events(connection, ticket)] == ["after"]
+
+
+def break_and_ask(connection, ticket, ask):
+    with savepoint(connection), gathering(connection):
+        messages.add_events(connection, [line(ticket, "before")])
+        thread_index.add_refs(connection, 4711, REFS[0], ())  # no such ticket
+        ask(connection)
 
 
 def test_what_was_asked_ahead_is_asked_anew_only_where_it_may_have_changed(store):
