@@ -46,6 +46,9 @@ from postroom.store.waiting import gathering
 LEASE = timedelta(
     minutes=10
 )  # longer than a batch of messages that all run into their time limit, one by one; a daemon's death ends it
+AHEAD = (
+    16  # messages of which is asked at once what each will ask; a transaction that ends early has asked for few in vain
+)
 CLAIMS_MAX = 10  # attempts that ended with the daemon itself, before a message is taken for the cause
 RETRY_FIRST = timedelta(seconds=5)
 AWAY = timedelta(seconds=30)  # until mail is tried again whose bytes could not be fetched
@@ -224,8 +227,9 @@ class Processor:
             return None
         try:
             with savepoint(connection), gathering(connection):
-                ask_ahead(connection, ((claimed, parsed) for claimed, parsed, _ in whole))
-                for claimed, parsed, checked in whole:
+                for number, (claimed, parsed, checked) in enumerate(whole):
+                    if number % AHEAD == 0:
+                        ask_ahead(connection, [(one, email) for one, email, _ in whole[number : number + AHEAD]])
                     settled.append(receive(connection, reception, claimed, parsed, self._clock(), checked))
                     failpoint("process-between")
                     if self._is_enough(enough):

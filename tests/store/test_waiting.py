@@ -19,8 +19,8 @@ REFS = [f"{n}@elsewhere.example" for n in range(6)]
 PEOPLE = [f"{name}@elsewhere.example" for name in ("ann", "bob", "cy")]
 
 
-def line(ticket, word="message"):
-    return {"ticket_id": ticket, "at": AT, "actor": "ann", "event": word, "detail": {}}
+def add_line(connection, ticket, word="message"):
+    messages.add_event(connection, ticket, word, {}, "ann", AT)
 
 
 def person(address, agreed=True):
@@ -54,7 +54,7 @@ def test_rows_wait_for_the_end_and_are_written_together(store):
         one, other = add_ticket(connection, 1), add_ticket(connection, 2)
         with watched(store) as statements, gathering(connection):
             for ticket in (one, other, one):
-                messages.add_events(connection, [line(ticket)])
+                add_line(connection, ticket)
             assert statements == []
         assert [statement[:17] for statement in statements] == ["INSERT INTO event"]
         assert len(messages.events(connection, one)) == 2
@@ -75,15 +75,15 @@ def test_sqlalchemys_own_statements_see_it_too(store):
     with store.write() as connection:
         ticket = add_ticket(connection)
         with gathering(connection):
-            messages.add_events(connection, [line(ticket)])
+            add_line(connection, ticket)
             assert len(connection.execute(select(Event.id)).all()) == 1
-            messages.add_events(connection, [line(ticket)])
+            add_line(connection, ticket)
             assert len(connection.exec_driver_sql('SELECT * FROM "event"').all()) == 2
 
 
 def nested(connection, ticket, fails):
     with connection.begin_nested():
-        messages.add_events(connection, [line(ticket, "within")])
+        add_line(connection, ticket, "within")
         if fails:
             raise ValueError("taken back")
 
@@ -93,18 +93,18 @@ def test_a_savepoint_takes_back_what_was_added_in_it_and_no_more(store, fails):
     with store.write() as connection:
         ticket = add_ticket(connection)
         with gathering(connection):
-            messages.add_events(connection, [line(ticket, "before")])
+            add_line(connection, ticket, "before")
             with suppress(ValueError):
                 nested(connection, ticket, fails)
-            messages.add_events(connection, [line(ticket, "after")])
+            add_line(connection, ticket, "after")
         words = [row.event for row in messages.events(connection, ticket)]
     assert words == (["before", "after"] if fails else ["before", "within", "after"])
 
 
 def break_late(connection, ticket):
     with gathering(connection):
-        messages.add_events(connection, [line(ticket)])
-        messages.add_events(connection, [line(4711)])  # no such ticket
+        add_line(connection, ticket)
+        add_line(connection, 4711)  # no such ticket
 
 
 def test_a_row_that_cannot_be_written_is_an_error_at_the_end(store):
@@ -114,7 +114,7 @@ def test_a_row_that_cannot_be_written_is_an_error_at_the_end(store):
         break_late(connection, ticket)
     with store.write() as connection:
         assert messages.events(connection, ticket) == []
-        messages.add_events(connection, [line(ticket)])  # and nothing waits any more
+        add_line(connection, ticket)  # and nothing waits any more
         assert len(messages.events(connection, ticket)) == 1
 
 
@@ -128,14 +128,14 @@ def test_it_may_be_an_error_of_whoever_asks_next_and_a_savepoint_takes_all_of_it
         ticket = add_ticket(connection)
         with pytest.raises(IntegrityError):
             break_and_ask(connection, ticket, ask)
-        messages.add_events(connection, [line(ticket, "after")])
+        add_line(connection, ticket, "after")
     with store.read() as connection:
         assert [row.event for row in messages.events(connection, ticket)] == ["after"]
 
 
 def break_and_ask(connection, ticket, ask):
     with savepoint(connection), gathering(connection):
-        messages.add_events(connection, [line(ticket, "before")])
+        add_line(connection, ticket, "before")
         thread_index.add_refs(connection, 4711, REFS[0], ())  # no such ticket
         ask(connection)
 
@@ -166,7 +166,7 @@ def do_anything(connection, tickets, random):
     index = ThreadIndex(connection)
     match random.randrange(14):
         case 0 | 1:
-            return messages.add_events(connection, [line(ticket, str(random.random()))])
+            return add_line(connection, ticket, str(random.random()))
         case 2 | 3:
             return thread_index.add_refs(connection, ticket, refs[0], refs[1:])
         case 4:
