@@ -20,7 +20,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from postroom.config import Processing
 from postroom.daemon.metrics import Metrics
-from postroom.errors import described
+from postroom.errors import TemporaryFailure, described
 from postroom.parsers.parsed import ParsedEmail
 
 BUNDLE_COUNT = 16  # messages handed over at once
@@ -58,7 +58,10 @@ class Workers:
         self._pool = self._open()
 
     def parse_all(self, mails: Sequence[bytes]) -> list[ParsedEmail | Broken]:
-        """Parse each mail; a `Broken` stands for one that ran over its limits or broke its worker."""
+        """Parse each mail; a `Broken` stands for one that ran over its limits or broke its worker.
+
+        Raises TemporaryFailure where no worker does anything: then no mail is at fault.
+        """
         results: list[ParsedEmail | Broken | None] = [None] * len(mails)
         running = [(where, self._schedule([mails[i] for i in where])) for where in _bundles(mails)]
         for where, future in running:
@@ -113,11 +116,19 @@ class Workers:
         except CancelledError:
             return Broken("the parse worker was stopped")
         except Exception as error:  # the edge: the pool itself is broken, and is opened anew
+            self._try_without_mail()
             return Broken(f"the parse worker could not be used: {type(error).__name__}")
         finally:
             self.beat()
         self._metrics.took("parse_seconds", [seconds for _, seconds in timed])
         return [result for result, _ in timed]
+
+    def _try_without_mail(self) -> None:
+        """TemporaryFailure where a worker cannot do even nothing: no process or no memory is to be had."""
+        try:
+            self._schedule([]).result()
+        except Exception as error:
+            raise TemporaryFailure(f"no parse worker can be started: {described(error)}") from None
 
     def _open(self) -> ProcessPool:
         context = multiprocessing.get_context("forkserver")

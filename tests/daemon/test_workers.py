@@ -2,7 +2,9 @@ import pytest
 from peers import poison
 
 from postroom.config import Processing, Size
+from postroom.daemon import workers as module
 from postroom.daemon.workers import Broken, Workers
+from postroom.errors import TemporaryFailure
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,7 @@ def test_nothing_to_parse_is_nothing(workers):
         (b"boom spin", "parsing took longer than 0.5 s"),
         (b"boom loop", "parsing took longer than 0.5 s"),
         (b"boom memory", "parsing needed more memory than it may have"),
+        (b"boom answer", "the parse worker could not be used: BrokenProcessPool"),
         (b"boom raise", "parsing failed: ValueError: a parser never raises, but what if"),
     ],
 )
@@ -43,3 +46,13 @@ def test_a_mail_that_breaks_its_worker_hurts_only_itself(workers, boom, reason):
 def test_a_large_mail_goes_alone(workers):
     large = b"large\n" + b"x" * (2 << 20)
     assert subjects(workers.parse_all([b"a\n", large, b"b\n"])) == ["a", "large", "b"]
+
+
+def test_where_no_worker_can_be_started_no_mail_is_at_fault(monkeypatch):
+    monkeypatch.setattr(module, "_limit", poison.no_start)
+    with Workers(Processing(workers=1), poison.parse) as workers:
+        with pytest.raises(TemporaryFailure, match="no parse worker can be started"):
+            workers.parse_all([b"innocent\n"])
+        monkeypatch.undo()
+        workers.close()
+        assert subjects(workers.parse_all([b"innocent\n"])) == ["innocent"]

@@ -5,8 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import cast
 
 from postroom.parsers.parsed import ParsedEmail
+
+
+class Unreadable:
+    """What breaks whoever takes a worker's answer over."""
+
+    def __reduce__(self) -> tuple[type, tuple[None]]:
+        return int, (None,)
+
+
+def no_start(_memory: int) -> None:
+    """Ends a worker before it can do anything, as where the machine has no process or memory left."""
+    os._exit(1)
 
 
 def parse(mail: bytes) -> ParsedEmail:
@@ -21,6 +34,8 @@ def parse(mail: bytes) -> ParsedEmail:
             pass
     if b"boom memory" in mail:
         return ParsedEmail(subject=str(len(bytearray(2 << 30))))
+    if b"boom answer" in mail:
+        return ParsedEmail(subject=cast("str", Unreadable()))
     if b"boom raise" in mail:
         raise ValueError("a parser never raises, but what if")
     return ParsedEmail(subject=mail.partition(b"\n")[0].decode())
