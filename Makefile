@@ -12,6 +12,8 @@ SECONDS ?= 60
 POINTS ?= 1000
 DATABASE ?= both
 SOURCES := postroom tests bench
+unexport PYTHONDONTWRITEBYTECODE  # without compiled files each of the many processes that the tests start compiles it all anew
+
 BENCHMARKS := bench/end_to_end.py bench/cost_per_message.py bench/parse.py bench/archive.py bench/grow.py bench/courier.py bench/scale_out.py \
 	bench/smtp_accept.py bench/smtp_busy.py bench/objects.py bench/imap_drain.py bench/memory.py
 
