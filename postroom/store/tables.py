@@ -245,6 +245,7 @@ class Ticket(Base):
         _some(
             "ix_ticket_unclosed", "assigned_to, queue, status", "closed_at IS NULL"
         ),  # what there is to do: few of all
+        _some("ix_ticket_merged_into", "merged_into", "merged_into IS NOT NULL"),
         Index("ix_ticket_created_at", "created_at"),
         # somebody's tickets, and those of one subject that moved lately: a monitoring system has a million of the same
         Index("ix_ticket_requester_subject", "requester", "normal_subject", "updated_at"),

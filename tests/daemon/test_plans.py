@@ -122,6 +122,7 @@ def test_no_statement_on_a_mails_way_reads_a_whole_table(desk):
         (lambda c: assigning.loads(c, [1, 2], workflow.DONE), "ix_ticket_unclosed"),
         (lambda c: agents.unresolved(c, 1), "ix_ticket_unclosed"),
         (overview.queues, "ix_ticket_unclosed"),
+        (lambda c: reports.merged_from(c, 1), "ix_ticket_merged_into"),
     ],
 )
 def test_a_look_at_tickets_walks_through_no_more_of_them_than_it_shows(desk, look, index):

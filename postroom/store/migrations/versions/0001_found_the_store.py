@@ -132,6 +132,7 @@ def _tickets() -> None:
     op.create_index("ix_ticket_updated_at", "ticket", ["updated_at", "id", "queue", "assigned_to"])
     op.create_index("ix_ticket_status_updated_at", "ticket", ["status", "updated_at", "id"])
     _index_some("ix_ticket_unclosed", "ticket", "assigned_to, queue, status", "closed_at IS NULL")
+    _index_some("ix_ticket_merged_into", "ticket", "merged_into", "merged_into IS NOT NULL")
     op.create_index("ix_ticket_created_at", "ticket", ["created_at"])
     _index_some("ix_ticket_first_responded_at", "ticket", "first_responded_at", "first_responded_at IS NOT NULL")
     op.create_table(
