@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ def _forked_instead_of_started() -> Iterator[None]:
 def _become(program: str, descriptors: Sequence[int]) -> NoReturn:
     """In the child: what a new interpreter would do with these descriptors, and no others."""
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # workers are ended by it
         after = STANDARD_STREAMS
         for kept in sorted(descriptors):
             os.closerange(after, kept)
