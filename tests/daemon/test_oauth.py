@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import tomllib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ print(len(found), *set(found))
 def test_many_threads_of_several_processes_refresh_once_also_where_tokens_rotate(tmp_path: Path) -> None:
     with TokenServer(rotation="strict") as tokens:
         (tmp_path / "postroom.toml").write_text(MAILBOX + tokens.toml())
-        mine = account(tokens, tmp_path)
+        mine = account(tokens, tmp_path, lambda: datetime.now(UTC))  # the others' clock
         others = [
             subprocess.Popen(
                 [sys.executable, "-c", MANY, tmp_path / "postroom.toml"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
