@@ -45,6 +45,7 @@ def test_every_command_of_the_interface_is_there():
         *(f"agents {verb}" for verb in ["list", "add", "remove", "address"]), *(f"mailboxes {verb}" for verb in ["list", "login", "logout"]),
         "rules list", "rules test", "keys new", "keys rotate", "report monthly",
         *(f"addresses {verb}" for verb in ["list", "hold", "release", "language"]), "forget", "backup", "restore", "rescue",
+        *(f"objects {verb}" for verb in ["verify", "sweep", "move"]),
         *(f"templates {verb}" for verb in ["list", "show", "check", "preview", "translate"]),
     }  # fmt: skip
 

@@ -120,7 +120,7 @@ def varint(number):
 
 def test_a_damaged_length_whose_pages_lead_in_a_circle_yields_no_more_than_the_file_has(tmp_path):
     length = 32 << 20
-    types = varint(141) + varint(1) + varint(12 + 2 * length)
+    types = varint(141) + varint(1) + varint(0) + varint(12 + 2 * length)
     record = varint(len(types) + 1) + types + b"a" * 64 + b"\x01"
     payload = len(record) + length
     usable = PAGE

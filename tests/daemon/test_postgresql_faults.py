@@ -36,6 +36,7 @@ class Server:
         self._name = self.url.rpartition("/")[2]
         migrate(self.url)
         postgresql.query(f"CREATE ROLE {ROLE} LOGIN")
+        postgresql.query(f"ALTER ROLE {ROLE} SET synchronous_commit = on")  # which is off for the other tests' speed
         self.query(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {ROLE}")
         self.query(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {ROLE}")
 
