@@ -30,8 +30,8 @@ address = "ann@example.com"
 address = "support@example.com"
 queue = "support"
 """
-KILLS = 5
-MAILS = 100
+KILLS = 3
+MAILS = 60
 
 
 def persistent(daemon, raws, sender, gone):
