@@ -25,7 +25,7 @@ from peers.s3 import S3, SECRET
 from peers.smarthost import Smarthost
 from peers.stores import migrate, plant_sqlite
 
-TWICE_MAX = 3  # tests of a file that run on PostgreSQL as well as on SQLite; with POSTROOM_BOTH=1 all do
+TWICE_MAX = 1  # tests of a file that run on PostgreSQL as well as on SQLite; with POSTROOM_BOTH=1 all do
 SERVER_FIXTURES = {"dovecot", "start_postfix", "postgresql", "postgresql_url", "migrated_url", "s3"}
 
 # The same examples in every run, lest a test fail that nobody's change broke; `make fuzz` looks for new ones.

@@ -20,7 +20,7 @@ from postroom.store.tables import InboundEmail, Message
 
 pytestmark = pytest.mark.xdist_group("journeys")
 
-MAILS = 400
+MAILS = 200
 TOML = """
 [store]
 url = "{url}"
