@@ -25,7 +25,7 @@ START_SECONDS = 20.0  # how long a server may take to answer on a loaded machine
 STOP_SECONDS = 10.0  # how long it may take to go before it is killed
 T = TypeVar("T")
 
-POLL_SECONDS = 0.02
+POLL_SECONDS, POLL_SECONDS_MAX = 0.02, 0.25
 PORTS = range(20_000, 32_000)  # below the range from which Linux picks the ports of outgoing connections
 
 # Reads "+PID" and "-PID" lines; at the end of its input (the test run is gone) it kills the groups still listed.
@@ -56,14 +56,18 @@ def need(program: str, package: str, folders: Sequence[str] = ()) -> str:
 
 
 def wait_until(condition: Callable[[], T], what: str, seconds: float = START_SECONDS) -> T:
-    """The first true value of `condition()`. Raises TimeoutError, naming `what`, after so many seconds."""
-    deadline = time.monotonic() + seconds
+    """The first true value of `condition()`. Raises TimeoutError, naming `what`, after so many seconds.
+
+    What takes longer is asked for less often: to ask may be a command, and takes from those who are waited for.
+    """
+    began = time.monotonic()
     while True:
         if value := condition():
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise TimeoutError(f"waited {seconds:g} s for {what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(waited / 10, POLL_SECONDS), POLL_SECONDS_MAX))
 
 
 _held_ports: dict[int, int] = {}  # port -> descriptor of its lock file, kept until this process ends
