@@ -6,7 +6,6 @@ A server that is not installed skips the tests that need it, and with POSTROOM_R
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,7 +24,6 @@ from peers.s3 import S3, SECRET
 from peers.smarthost import Smarthost
 from peers.stores import migrate, plant_sqlite
 
-TWICE_MAX = 1  # tests of a file that run on PostgreSQL as well as on SQLite; with POSTROOM_BOTH=1 all do
 SERVER_FIXTURES = {"dovecot", "start_postfix", "postgresql", "postgresql_url", "migrated_url", "s3"}
 
 # The same examples in every run, lest a test fail that nobody's change broke; `make fuzz` looks for new ones.
@@ -41,22 +39,11 @@ settings.register_profile(
 settings.load_profile("tests")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server: `pytest -m 'not servers'` runs anywhere. Let some of what runs on both databases run on SQLite alone."""
-    on_postgresql: Counter[str] = Counter()
-    left = []
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server: `pytest -m 'not servers'` runs anywhere."""
     for item in items:
         if SERVER_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.servers)
-        file = item.nodeid.partition("::")[0]
-        if "postgresql" in item.nodeid.partition("[")[2]:
-            on_postgresql[file] += 1
-            if on_postgresql[file] > TWICE_MAX and not os.environ.get("POSTROOM_BOTH"):
-                left.append(item)
-    if left:
-        dropped = set(left)
-        items[:] = [item for item in items if item not in dropped]
-        config.hook.pytest_deselected(items=left)
 
 
 @pytest.hookimpl(wrapper=True)

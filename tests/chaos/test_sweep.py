@@ -15,8 +15,8 @@ from postroom.store.migrate import upgrade
 
 pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.servers]
 
-KILLS = {"sqlite": 2, "postgresql": 2}  # system calls, spread evenly over all that the daemon makes
-PLACES = {"sqlite": FAILPOINTS, "postgresql": ("process-between",)}
+KILLS = {"sqlite": 3, "postgresql": 5}  # system calls, spread evenly over all that the daemon makes
+PLACES = {"sqlite": FAILPOINTS, "postgresql": ("process-between", "courier-in-doubt")}
 CONFIG = """
 [store]
 url = "{url}"
@@ -52,7 +52,7 @@ def test_wherever_the_daemon_is_killed_nothing_is_lost_doubled_or_stuck(database
 
 def test_whenever_it_is_told_to_stop_it_ends_well_and_nothing_is_lost():
     with Stage("sqlite") as stage:
-        points = [strike(stage, k, number=signal.SIGTERM) for k in (2, 150, 300, 450, 600)]
+        points = [strike(stage, k, number=signal.SIGTERM) for k in (2, 90, 150, 300, 450, 600)]
     assert [(point.at, point.k, point.faults, point.log) for point in points if point and point.faults] == []
     assert len([point for point in points if point]) >= 4  # the last may come after its end
 

@@ -20,7 +20,7 @@ from postroom.store.tables import InboundEmail, Message
 
 pytestmark = pytest.mark.xdist_group("journeys")
 
-MAILS = 200
+MAILS = 1000
 TOML = """
 [store]
 url = "{url}"
@@ -48,7 +48,7 @@ def test_what_a_killed_and_a_stopped_daemon_had_in_hand_is_done_by_the_third_and
     migrated_url, tmp_path, postgresql
 ):
     """One hangs in the middle of its transaction, with the desk's lock, and is stopped; one is killed as it waits for that."""
-    letters = threads.conversations(random.Random(5), threads=40, mails=MAILS)
+    letters = threads.conversations(random.Random(5), threads=100, mails=MAILS)
     toml = TOML.replace("{url}", migrated_url).replace("{folder}", str(tmp_path))
     config = settings.parse({**CONFIG, "store": {"url": migrated_url}, "keys": {"file": "keys"}}, tmp_path)
     with house.open_house(config) as opened:

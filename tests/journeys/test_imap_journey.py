@@ -96,12 +96,12 @@ def test_a_thousand_mails_become_tickets_exactly_once_whoever_is_away_in_between
 def test_a_daemon_that_is_killed_again_and_again_takes_every_mail_once(start_daemon, dovecot, store):
     config = CONFIG.replace("PORT", str(dovecot.port)) + store
     daemon = start_daemon(config, env={"IMAP_PASSWORD": dovecot.password})
-    for round_ in range(3):
+    for round_ in range(6):
         for user in USERS:
             dovecot.append_all(user, [letter(user, n) for n in range(round_ * 20, round_ * 20 + 20)])
         if round_ % 2:
             wait_until(lambda: opened(daemon), "some tickets")
         daemon.kill()
         daemon.start()
-    wait_until(lambda: set(opened(daemon)) >= wanted(range(60)), "120 tickets", 60)
-    assert sorted(opened(daemon)) == sorted(wanted(range(60)))
+    wait_until(lambda: set(opened(daemon)) >= wanted(range(120)), "240 tickets", 60)
+    assert sorted(opened(daemon)) == sorted(wanted(range(120)))

@@ -30,8 +30,8 @@ address = "ann@example.com"
 address = "support@example.com"
 queue = "support"
 """
-KILLS = 3
-MAILS = 60
+KILLS = 8
+MAILS = 160
 
 
 def persistent(daemon, raws, sender, gone):
