@@ -14,7 +14,8 @@ from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.logger import structlog
 from postroom.store import inbound, migrate, raw_mail
-from postroom.store.engine import DAEMON, Store, StoreHeld, daemon_name
+from postroom.store.engine import Store, daemon_name
+from postroom.store.lock import DAEMON, StoreHeld
 
 if TYPE_CHECKING:
     from postroom.daemon.checking import Checker

@@ -11,13 +11,12 @@ sees all that was decided before. Two replies that arrive at once, in two daemon
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,8 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, NoSuchM
 from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
-from postroom.store import news, waiting
+from postroom.store import lock, news, waiting
+from postroom.store.lock import StoreHeld
 from postroom.store.turns import Turns
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 DAEMON_NAME = "postroom daemon"  # how a daemon begins to call itself to PostgreSQL
 NAME_MAX = 63  # octets that PostgreSQL keeps of it
-DAEMON = "daemon"  # who holds a store for good
-HOLDER_MAX = 100  # octets that the lock file's words take
 # What one transaction prepares, the connection of the next has not.
 UNPREPARED: dict[str, Any] = {"prepare_threshold": None}
 BUSY_SECONDS = 4.0  # how long a writer waits for another; a sender is told to come again within 5 s
@@ -203,29 +201,7 @@ class Store:
 
     def held_by(self) -> StoreHeld | None:
         """Who holds an SQLite store by `daemon_lock()`; None where nobody does, and on PostgreSQL."""
-        try:
-            lock = os.open(f"{self.path}.lock", os.O_RDONLY | os.O_CLOEXEC) if self.path else None
-        except OSError:
-            return None
-        if lock is None or self.path is None:
-            return None
-        try:
-            process, who = _holder(os.pread(lock, HOLDER_MAX, 0))
-            if not process.isdigit():  # nobody, or one who is about to say so
-                return None
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return StoreHeld(self.path, process, who)
-        else:
-            return None  # it died, and its words stayed
-        finally:
-            os.close(lock)
-
-    def _held(self, lock: int) -> StoreHeld:
-        """Who has it. The words of one who is dead say nothing: somebody only looks (`held_by`), or has just taken it."""
-        process, who = _holder(os.pread(lock, HOLDER_MAX, 0))
-        assert self.path is not None
-        return StoreHeld(self.path, process, who) if _is_alive(process) else StoreHeld(self.path, "?", "command")
+        return lock.held_by(self.path) if self.path else None
 
     @contextmanager
     def daemon_lock(self, who: str = "command") -> Iterator[None]:
@@ -233,49 +209,8 @@ class Store:
 
         Raises StoreHeld where another process holds it. Nothing on PostgreSQL.
         """
-        if self.path is None:
+        with lock.holding(self.path, who) if self.path else nullcontext():
             yield
-            return
-        lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise self._held(lock) from None
-            os.truncate(lock, 0)
-            os.write(lock, f"{os.getpid()} {who}".encode())
-            yield
-            os.truncate(lock, 0)
-        finally:
-            os.close(lock)
-
-
-class StoreHeld(ConfigError):
-    """Another process works on the SQLite store: a daemon, which stays, or a command, which ends."""
-
-    def __init__(self, path: Path, process: str, who: str) -> None:
-        super().__init__(
-            f"store.url: another {who} (process {process}) uses {path}; "
-            "an SQLite store serves one daemon, PostgreSQL any number"
-        )
-        self.process, self.who = process, who
-        self.is_by_daemon = who == DAEMON
-
-
-def _is_alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _holder(written: bytes) -> tuple[str, str]:
-    """Process and name of who holds the lock; whoever has only just taken it has not written them yet."""
-    process, _, who = written.decode("utf-8", "replace").partition(" ")
-    return process or "?", who or "command"
 
 
 def once_committed(connection: Connection, call: Callable[[], object]) -> None:
