@@ -25,7 +25,7 @@ from postroom.store import inbound, outbox, reports
 from postroom.store.engine import Store
 
 POLL_SECONDS = 0.05
-STEP_SECONDS = 60.0  # how long a step may take before it counts as failed
+STEP_SECONDS = 20.0  # how long a step may take before it counts as failed
 STOP_SECONDS = 25.0  # the daemon promises to be gone before
 LOG_SHOWN = 12  # lines of the daemon's log, where a step failed
 
