@@ -18,13 +18,11 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from imapclient import IMAPClient
 from peers.certificates import Certificate
 from peers.dovecot_config import Accounts, configuration
-from peers.processes import Program, accepts, free_port, need, private_folder
+from peers.processes import Program, Server, accepts, free_port, need, private_folder
 
 PACKAGE = "dovecot-imapd"
 
@@ -38,7 +36,7 @@ class Stored:
     digest: str  # SHA-256 of its bytes, in hex
 
 
-class Dovecot:
+class Dovecot(Server):
     """Runs while the `with` block does; `stop()` and `start()` take it down and up on the same ports."""
 
     password = "secret"  # of every user
@@ -56,30 +54,20 @@ class Dovecot:
         self.port = 0
         self.tls_port = 0  # implicit TLS; 0 without a certificate
         self._program: Program | None = None
-        self._closing = contextlib.ExitStack()
+        super().__init__()
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         self._binary = need("dovecot", PACKAGE)
         self._doveadm = need("doveadm", PACKAGE)
         if self.lmtp:
             need("lmtp", "dovecot-lmtpd", ["/usr/lib/dovecot", "/usr/libexec/dovecot"])
         self.folder = self._closing.enter_context(private_folder("dovecot"))
         self._closing.callback(self.kill)
-        try:
-            self.port = free_port()
-            self.tls_port = free_port() if self.certificate else 0
-            self.lmtp_port = free_port() if self.lmtp else 0
-            self._configure()
-            self.start()
-        except BaseException:
-            self._closing.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.close()
+        self.port = free_port()
+        self.tls_port = free_port() if self.certificate else 0
+        self.lmtp_port = free_port() if self.lmtp else 0
+        self._configure()
+        self.start()
 
     def _configure(self) -> None:
         as_root = os.geteuid() == 0

@@ -6,15 +6,12 @@ with PgBouncer(server) as pooler:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from peers.postgresql import OWNER, PostgreSQL
-from peers.processes import Program, accepts, free_port, need, private_folder
+from peers.processes import Program, Server, accepts, free_port, need, private_folder
 
 PACKAGE = "pgbouncer"
 MODES = ("session", "transaction")
@@ -32,16 +29,16 @@ default_pool_size = {connections}
 """
 
 
-class PgBouncer:
+class PgBouncer(Server):
     """Runs while the `with` block does."""
 
     def __init__(self, server: PostgreSQL, url: str) -> None:
         """`url`: of the database that it leads to."""
         self._server, self._database = server, url.rpartition("/")[2]
         self.port = 0
-        self._closing = contextlib.ExitStack()
+        super().__init__()
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         program = need("pgbouncer", PACKAGE)
         folder = self._closing.enter_context(private_folder("pgbouncer"))
         self.port = free_port()
@@ -52,17 +49,7 @@ class PgBouncer:
             shutil.chown(folder, user, user)
         running = Program([program, "-q", path], folder / "output", cwd=Path("/"), user=user, group=user)
         self._closing.callback(running.stop)
-        try:
-            running.wait_until_ready(lambda: accepts(self.port), f"PgBouncer listens on port {self.port}")
-        except BaseException:
-            self._closing.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.close()
+        running.wait_until_ready(lambda: accepts(self.port), f"PgBouncer listens on port {self.port}")
 
     def _databases(self) -> str:
         to = f"host={self._server.host} port={self._server.port} dbname={self._database} user={OWNER}"

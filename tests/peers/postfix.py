@@ -8,7 +8,6 @@ Needs root. It never looks up DNS and never connects to any other host than thos
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -16,10 +15,8 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from peers.processes import PeerMissing, Program, accepts, free_port, need, private_folder
+from peers.processes import PeerMissing, Program, Server, accepts, free_port, need, private_folder
 
 PACKAGE = "postfix"
 
@@ -115,7 +112,7 @@ class Queued:
     reasons: tuple[str, ...]  # why it waits, one for each recipient that has one
 
 
-class Postfix:
+class Postfix(Server):
     """Runs while the `with` block does."""
 
     def __init__(
@@ -134,27 +131,17 @@ class Postfix:
         self.host = "127.0.0.1"
         self.port = 0
         self._program: Program | None = None
-        self._closing = contextlib.ExitStack()
+        super().__init__()
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         self._postfix = need("postfix", PACKAGE)
         if os.geteuid() != 0:
             raise PeerMissing("Postfix needs root")
         self.folder = self._closing.enter_context(private_folder("postfix"))
         self._closing.callback(self.stop)
-        try:
-            self.port = free_port()
-            self._configure()
-            self.start()
-        except BaseException:
-            self._closing.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.close()
+        self.port = free_port()
+        self._configure()
+        self.start()
 
     def _configure(self) -> None:
         self._daemons = Path(_postconf("daemon_directory"))

@@ -14,10 +14,9 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from peers.processes import Program, accepts, free_port, need, private_folder
+from peers.processes import Program, Server, accepts, free_port, need, private_folder
 
 PACKAGE = "postgresql"
 OWNER = "postgres"
@@ -51,7 +50,7 @@ timezone = 'UTC'
 FAST = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off"
 
 
-class PostgreSQL:
+class PostgreSQL(Server):
     """Runs while the `with` block does; `stop()` and `start()` take it down and up on the same port."""
 
     def __init__(self, durable: bool = False, settings: str = "") -> None:
@@ -62,27 +61,17 @@ class PostgreSQL:
         self._numbers = itertools.count(1)
         self._is_migrated = False
         self._program: Program | None = None
-        self._closing = contextlib.ExitStack()
+        super().__init__()
 
-    def __enter__(self) -> Self:
+    def _open(self) -> None:
         binaries = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
         self._initdb = need("initdb", PACKAGE, binaries)
         self._postgres = need("postgres", PACKAGE, binaries)
         self.folder = self._closing.enter_context(private_folder("postgresql"))
         self._closing.callback(self.kill)
-        try:
-            self.port = free_port()
-            self._initialise()
-            self.start()
-        except BaseException:
-            self._closing.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.close()
+        self.port = free_port()
+        self._initialise()
+        self.start()
 
     def _initialise(self) -> None:
         self._user = OWNER if os.geteuid() == 0 else None

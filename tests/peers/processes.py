@@ -19,7 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 START_SECONDS = 20.0  # how long a server may take to answer on a loaded machine
 STOP_SECONDS = 10.0  # how long it may take to go before it is killed
@@ -116,6 +117,30 @@ def private_folder(name: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Server:
+    """What the servers of the tests share: each runs while a `with` block does, and leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._closing = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self._closing.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def _open(self) -> None:
+        """Start it. What has to end with it, `self._closing` is told."""
+        raise NotImplementedError
 
 
 class Program:
