@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
@@ -32,6 +33,7 @@ PRELOADED = ["postroom.daemon.workers", "postroom.parsers.email"]  # read once; 
 SECONDS_MIN = 0.05  # what any work is given
 NICENESS = 5  # a third of a core's time where the daemon wants it too: whoever waits on the wire comes first
 GRACE_SECONDS = 0.2  # for taking the mail over, beyond the time that parsing may take
+UNTOLD = 255  # the fork server is gone, and nobody knows how its workers ended (multiprocessing.popen_forkserver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Broken:
     """A message that its worker did not survive, and how that ended."""
 
     reason: str
+    by_mail: bool = True  # rather than, maybe, by what befell the workers
 
 
 Parse = Callable[[bytes], ParsedEmail]
@@ -56,6 +59,7 @@ class Workers:
         self._memory = int(settings.parse_memory)
         self._parse = parse or _parse
         self._count = settings.workers or min(os.cpu_count() or 1, WORKERS_MAX)
+        self._opening = threading.Lock()
         self._pool = self._open()
 
     def parse_all(self, mails: Sequence[bytes]) -> list[ParsedEmail | Broken]:
@@ -67,7 +71,7 @@ class Workers:
         running = [(where, self._schedule([mails[i] for i in where])) for where in _bundles(mails)]
         for where, future in running:
             outcome = self._outcome(future)
-            if isinstance(outcome, Broken) and len(where) > 1:
+            if isinstance(outcome, Broken) and (len(where) > 1 or not outcome.by_mail):
                 outcome = [self._alone(mails[i]) for i in where]
             parsed = [outcome] if isinstance(outcome, Broken) else outcome
             for i, result in zip(where, parsed, strict=True):
@@ -79,8 +83,7 @@ class Workers:
 
         `work` must be importable by name. May be called from any thread.
         """
-        if not self._pool.active:
-            self._pool = self._open()
+        self._see_to_it_that_it_is_open()
         seconds = max(seconds, SECONDS_MIN)
         future = self._pool.schedule(work, args=list(arguments), timeout=seconds)
         try:
@@ -96,13 +99,14 @@ class Workers:
             return Broken(f"it failed: {described(error)}")
         return result
 
-    def _alone(self, mail: bytes) -> ParsedEmail | Broken:
+    def _alone(self, mail: bytes, tries: int = 2) -> ParsedEmail | Broken:
         outcome = self._outcome(self._schedule([mail]))
-        return outcome if isinstance(outcome, Broken) else outcome[0]
+        if not isinstance(outcome, Broken):
+            return outcome[0]
+        return outcome if outcome.by_mail or tries == 1 else self._alone(mail, tries - 1)
 
     def _schedule(self, mails: list[bytes]) -> Any:
-        if not self._pool.active:
-            self._pool = self._open()
+        self._see_to_it_that_it_is_open()
         return self._pool.schedule(_parse_bundle, args=[self._parse, mails], timeout=self._seconds + GRACE_SECONDS)
 
     def _outcome(self, future: Any) -> list[ParsedEmail | Broken] | Broken:
@@ -113,12 +117,12 @@ class Workers:
             return Broken(f"parsing took longer than {self._seconds:g} s")
         except ProcessExpired as error:
             self._metrics.count("worker_deaths")
-            return Broken(f"the parse worker died ({_how(error.exitcode)})")
+            return Broken(f"the parse worker died ({_how(error.exitcode)})", by_mail=error.exitcode != UNTOLD)
         except CancelledError:
             return Broken("the parse worker was stopped")
         except Exception as error:  # the edge: the pool itself is broken, and is opened anew
             self._try_without_mail()
-            return Broken(f"the parse worker could not be used: {type(error).__name__}")
+            return Broken(f"the parse worker could not be used: {type(error).__name__}", by_mail=False)
         finally:
             self.beat()
         self._metrics.took("parse_seconds", [seconds for _, seconds in timed])
@@ -130,6 +134,13 @@ class Workers:
             self._schedule([]).result()
         except Exception as error:
             raise TemporaryFailure(f"no parse worker can be started: {described(error)}") from None
+
+    def _see_to_it_that_it_is_open(self) -> None:
+        """Open the pool anew where it broke, and end what is left of the old one: its workers would wait for ever."""
+        with self._opening:
+            if not self._pool.active:
+                self.close()
+                self._pool = self._open()
 
     def _open(self) -> ProcessPool:
         context = multiprocessing.get_context("forkserver")

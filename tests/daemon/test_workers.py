@@ -1,3 +1,5 @@
+import multiprocessing
+
 import pytest
 from peers import poison
 
@@ -56,3 +58,22 @@ def test_where_no_worker_can_be_started_no_mail_is_at_fault(monkeypatch):
         monkeypatch.undo()
         workers.close()
         assert subjects(workers.parse_all([b"innocent\n"])) == ["innocent"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("others", [0, 1, 20])
+def test_where_the_fork_server_dies_no_mail_is_at_fault(tmp_path, count, others):
+    mails = [b"boom server %s\n" % bytes(tmp_path / "done"), *(b"more %d\n" % i for i in range(others))]
+    with Workers(Processing(workers=count, parse_seconds=20), poison.parse) as workers:
+        found = workers.parse_all(mails)
+    assert (tmp_path / "done").exists()
+    assert subjects(found) == [mail.decode().strip() for mail in mails]
+
+
+def test_no_worker_of_a_broken_pool_is_left_over():
+    before = set(multiprocessing.active_children())
+    with Workers(Processing(workers=2), poison.parse) as workers:
+        for _ in range(3):
+            [broken] = workers.parse_all([b"boom answer"])
+            assert broken == Broken("the parse worker could not be used: BrokenProcessPool", by_mail=False)
+        assert len(set(multiprocessing.active_children()) - before) <= 2

@@ -22,10 +22,22 @@ def no_start(_memory: int) -> None:
     os._exit(1)
 
 
+def _is_first(mark: str) -> bool:
+    """Whether nobody was here yet: true once for a path."""
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
 def parse(mail: bytes) -> ParsedEmail:
     """Reads `boom KIND` anywhere in a mail as an order to break; every other mail has its first line as subject."""
     if b"boom segfault" in mail:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if b"boom server" in mail and _is_first(mail.split()[2].decode()):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
     if b"boom loop" in mail:
         while True:
             time.sleep(0.01)
