@@ -12,7 +12,8 @@ import resource
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -33,6 +34,9 @@ PRELOADED = ["postroom.daemon.workers", "postroom.parsers.email"]  # read once; 
 SECONDS_MIN = 0.05  # what any work is given
 NICENESS = 5  # a third of a core's time where the daemon wants it too: whoever waits on the wire comes first
 GRACE_SECONDS = 0.2  # for taking the mail over, beyond the time that parsing may take
+LOOK_SECONDS = 0.5  # between two looks at whether the pool still lives
+LOST_TIMES = 3  # the time that parsing may take: another's, its own, and one more
+START_SECONDS = 20  # of workers, on a machine with much else to do
 UNTOLD = 255  # the fork server is gone, and nobody knows how its workers ended (multiprocessing.popen_forkserver)
 
 
@@ -68,9 +72,9 @@ class Workers:
         Raises TemporaryFailure where no worker does anything: then no mail is at fault.
         """
         results: list[ParsedEmail | Broken | None] = [None] * len(mails)
-        running = [(where, self._schedule([mails[i] for i in where])) for where in _bundles(mails)]
-        for where, future in running:
-            outcome = self._outcome(future)
+        running = [(where, *self._schedule([mails[i] for i in where])) for where in _bundles(mails)]
+        for where, pool, future in running:
+            outcome = self._outcome(pool, future)
             if isinstance(outcome, Broken) and (len(where) > 1 or not outcome.by_mail):
                 outcome = [self._alone(mails[i]) for i in where]
             parsed = [outcome] if isinstance(outcome, Broken) else outcome
@@ -100,18 +104,19 @@ class Workers:
         return result
 
     def _alone(self, mail: bytes, tries: int = 2) -> ParsedEmail | Broken:
-        outcome = self._outcome(self._schedule([mail]))
+        outcome = self._outcome(*self._schedule([mail]))
         if not isinstance(outcome, Broken):
             return outcome[0]
         return outcome if outcome.by_mail or tries == 1 else self._alone(mail, tries - 1)
 
-    def _schedule(self, mails: list[bytes]) -> Any:
+    def _schedule(self, mails: list[bytes]) -> tuple[ProcessPool, Future[Any]]:
         self._see_to_it_that_it_is_open()
-        return self._pool.schedule(_parse_bundle, args=[self._parse, mails], timeout=self._seconds + GRACE_SECONDS)
+        pool = self._pool
+        return pool, pool.schedule(_parse_bundle, args=[self._parse, mails], timeout=self._seconds + GRACE_SECONDS)
 
-    def _outcome(self, future: Any) -> list[ParsedEmail | Broken] | Broken:
+    def _outcome(self, pool: ProcessPool, future: Future[Any]) -> list[ParsedEmail | Broken] | Broken:
         try:
-            timed: list[tuple[ParsedEmail | Broken, float]] = future.result()
+            timed: list[tuple[ParsedEmail | Broken, float]] = self._result(pool, future)
         except TimeoutError:
             self._metrics.count("worker_deaths")
             return Broken(f"parsing took longer than {self._seconds:g} s")
@@ -128,10 +133,25 @@ class Workers:
         self._metrics.took("parse_seconds", [seconds for _, seconds in timed])
         return [result for result, _ in timed]
 
+    def _result(self, pool: ProcessPool, future: Future[Any]) -> Any:
+        """What came of it. Raises BrokenProcessPool where the pool has lost it: then nobody would ever say what came of it.
+
+        It is lost where the pool broke just before it was handed over, or where a worker ended between taking it and
+        saying so. What is before it in the pool ends within its time, and so must this.
+        """
+        lost_at = time.monotonic() + LOST_TIMES * (self._seconds + GRACE_SECONDS) + START_SECONDS
+        while not wait([future], LOOK_SECONDS).done:
+            if pool.active and time.monotonic() < lost_at:
+                continue
+            pool.stop()  # type: ignore[no-untyped-call]
+            if not wait([future], LOOK_SECONDS).done:
+                raise BrokenProcessPool
+        return future.result()
+
     def _try_without_mail(self) -> None:
         """TemporaryFailure where a worker cannot do even nothing: no process or no memory is to be had."""
         try:
-            self._schedule([]).result()
+            self._result(*self._schedule([]))
         except Exception as error:
             raise TemporaryFailure(f"no parse worker can be started: {described(error)}") from None
 

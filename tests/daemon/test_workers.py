@@ -1,4 +1,5 @@
 import multiprocessing
+from concurrent.futures import Future
 
 import pytest
 from peers import poison
@@ -77,3 +78,23 @@ def test_no_worker_of_a_broken_pool_is_left_over():
             [broken] = workers.parse_all([b"boom answer"])
             assert broken == Broken("the parse worker could not be used: BrokenProcessPool", by_mail=False)
         assert len(set(multiprocessing.active_children()) - before) <= 2
+
+
+@pytest.mark.parametrize("is_broken", [True, False])
+def test_what_a_pool_has_lost_is_parsed_by_the_next(monkeypatch, is_broken):
+    with Workers(Processing(workers=1, parse_seconds=0.5), poison.parse) as workers:
+        assert subjects(workers.parse_all([b"before\n"])) == ["before"]
+        pool = workers._pool
+        stop = pool.stop
+
+        def lose(*_, **__):
+            if is_broken:
+                stop()
+            else:
+                monkeypatch.setattr(module, "START_SECONDS", -10)  # it has waited long enough
+            return Future()
+
+        monkeypatch.setattr(pool, "schedule", lose)
+        monkeypatch.setattr(pool, "stop", lambda: (monkeypatch.setattr(module, "START_SECONDS", 20), stop()))
+        assert subjects(workers.parse_all([b"a\n", b"b\n"])) == ["a", "b"]
+        assert workers._pool is not pool
