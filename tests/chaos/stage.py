@@ -27,12 +27,12 @@ from typing import Any, Self
 import psycopg
 from chaos import ledger
 from chaos.killer import Killer, Struck
-from chaos.zygote import Zygote, environment, has_ended
 from peers.dovecot import Dovecot
 from peers.house import answer, mail
 from peers.postgresql import PostgreSQL
 from peers.processes import accepts, free_port, wait_until
 from peers.smarthost import Smarthost
+from peers.zygote import Child, Zygote, environment
 
 from postroom.parsers.email import parse
 
@@ -140,7 +140,7 @@ class Stage:
             self._template_url = self._postgresql.create_database()
         self._write_config(self._template, self._template_url, "")
         self._command("migrate")
-        pid = self._start(self._template, self._template / "log", {}, None)
+        daemon = self._start(self._template, self._template / "log", {}, None)
         try:
             letter = mail(f"Cy <{CUSTOMER}>", Message_ID="<first@customer.example>")
             wait_until(lambda: accepts(self._port), "the daemon listens")
@@ -152,8 +152,8 @@ class Stage:
         except TimeoutError as error:
             raise RuntimeError(f"{error}; its log:\n{(self._template / 'log').read_text()}") from error
         finally:
-            os.kill(pid, signal.SIGTERM)
-            self._zygote.wait(pid)
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait()
         self._command("tickets", "reply", "T-1001", "Turn it off.")
 
     def _command(self, *arguments: str) -> None:
@@ -218,7 +218,7 @@ class Stage:
         killer: list[Killer] = []
         if failpoint:
             env["POSTROOM_FAILPOINT"] = failpoint
-        pid = self._start(
+        daemon = self._start(
             play.folder,
             play.log,
             env,
@@ -226,12 +226,11 @@ class Stage:
         )
         try:
             self._send(play)
-            wait_until(lambda: has_ended(pid) or self._is_played(play), "the end of the work", ACT_SECONDS)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-            wait_until(lambda: has_ended(pid), "the daemon's end", ENDING_SECONDS)
+            wait_until(lambda: daemon.has_ended() or self._is_played(play), "the end of the work", ACT_SECONDS)
+            daemon.send_signal(signal.SIGTERM)
+            wait_until(daemon.has_ended, "the daemon's end", ENDING_SECONDS)
         finally:
-            self._end(pid)
+            self._end(daemon)
         if failpoint:
             return Struck(failpoint, 1, 0) if self.last_status == -signal.SIGKILL else None, None
         killer[0].join()
@@ -245,11 +244,11 @@ class Stage:
                     f"UPDATE {table} SET claimed_until = now() - interval '1 second' WHERE claimed_until IS NOT NULL",
                     play.url.rpartition("/")[2],
                 )
-        pid = self._start(play.folder, play.log, {"IMAP_PASSWORD": self._dovecot.password}, None)
+        daemon = self._start(play.folder, play.log, {"IMAP_PASSWORD": self._dovecot.password}, None)
         try:
             wait_until(lambda: self._are_answered(play) and ledger.is_settled(play), "all is settled", ACT_SECONDS)
         finally:
-            self._end(pid)
+            self._end(daemon)
 
     def seen_by_dovecot(self, play: Play) -> tuple[dict[int, bool], int]:
         """The messages that are left in the folder, by UID, and whether they bear \\Seen; and how many were moved."""
@@ -264,19 +263,24 @@ class Stage:
 
     # -- daemons and senders
 
-    def _start(self, folder: Path, log: Path, env: dict[str, str], watch: Callable[[int, int], None] | None) -> int:
-        pid, listener = self._zygote.start(folder / "postroom.toml", log, env, watch is not None)
+    def _start(self, folder: Path, log: Path, env: dict[str, str], watch: Callable[[int, int], None] | None) -> Child:
+        prepare = "chaos.killer:install" if watch else ""
+        with log.open("ab") as output, open(os.devnull, "rb") as nothing:
+            streams = nothing.fileno(), output.fileno(), output.fileno()
+            arguments = ["-c", str(folder / "postroom.toml"), "run"]
+            daemon = self._zygote.start(
+                arguments, cwd=folder, env={**environment(), **env}, streams=streams, prepare=prepare
+            )
         if watch:
-            watch(pid, listener)
-        self._zygote.go()
-        return pid
+            watch(daemon.pid, daemon.told)
+            daemon.go()
+        return daemon
 
-    def _end(self, pid: int) -> None:
+    def _end(self, daemon: Child) -> None:
+        daemon.kill()
+        self.last_status = daemon.wait()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        self.last_status = self._zygote.wait(pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(daemon.pid, signal.SIGKILL)
 
     def _send(self, play: Play) -> None:
         for sender, recipient, raw in play.by_smtp:

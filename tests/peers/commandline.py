@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from peers.zygote import run
 
 from postroom.cli.main import main
 
@@ -111,8 +113,8 @@ class Desk:
 
     def program(self, *arguments: str, stdin: bytes = b"") -> Ran:
         """The same, as a program of its own: for commands that start others."""
-        command = [sys.executable, "-m", "postroom", "-c", str(self.config), *arguments]
-        ran = subprocess.run(command, input=stdin, capture_output=True, timeout=60, cwd=self.folder, check=False)
+        command = ["-c", str(self.config), *arguments]
+        ran = run(command, stdin=stdin, cwd=self.folder, env=os.environ, seconds=60)
         return Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode())
 
     def write(self, name: str, content: bytes) -> str:

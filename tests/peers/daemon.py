@@ -14,7 +14,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from unittest import mock
 
 from peers.commandline import call
 from peers.processes import Program, free_port, wait_until
+from peers.zygote import Forked, may_fork, run
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 35.0  # it promises to be gone within 30
@@ -89,8 +89,13 @@ class Daemon:
         assert self._program is None or self._program.exit_status is not None, "it runs already"
         self._finish()
         self._log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
-        command = [*self.prefix, sys.executable, "-m", "postroom", "-c", str(self.path), "run", *self.arguments]
-        self._program = Program(command, self.log_path, cwd=self.folder, env=self._environment())
+        command = ["-c", str(self.path), "run", *self.arguments]
+        env = self._environment()
+        if self.prefix or not may_fork(env):
+            command = [*self.prefix, sys.executable, "-m", "postroom", *command]
+            self._program = Program(command, self.log_path, cwd=self.folder, env=env)
+        else:
+            self._program = Forked(command, self.log_path, cwd=self.folder, env=env)
         if wait:
             self._program.wait_until_ready(self.is_ready, "the daemon is ready", READY_SECONDS)
 
@@ -159,15 +164,8 @@ class Daemon:
 
     def cli(self, *arguments: str, stdin: bytes = b"") -> Ran:
         """Run `postroom -c FILE ARGUMENTS...` beside it."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "postroom", "-c", str(self.path), *arguments],
-            input=stdin,
-            capture_output=True,
-            cwd=self.folder,
-            env=self._environment(),
-            timeout=CLI_SECONDS,
-            check=False,
-        )
+        command = ["-c", str(self.path), *arguments]
+        ran = run(command, stdin=stdin, cwd=self.folder, env=self._environment(), seconds=CLI_SECONDS)
         return Ran(ran.returncode, ran.stdout.decode("utf-8"), ran.stderr.decode("utf-8"))
 
     def json(self, *arguments: str, stdin: bytes = b"") -> list[Any]:
@@ -179,7 +177,7 @@ class Daemon:
         """
         wants_flag = "--json" not in arguments and tuple(arguments[:2]) != ("tickets", "export")
         command = ["-c", str(self.path), *arguments, *(["--json"] if wants_flag else [])]
-        if "PYTHONPATH" in self.env:
+        if not may_fork(self._environment()):
             ran = self.cli(*command[2:], stdin=stdin)
         else:
             with mock.patch.dict(os.environ, self._environment(), clear=True), contextlib.chdir(self.folder):

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import IO, Protocol, Self, TypeVar
 
 START_SECONDS = 20.0  # how long a server may take to answer on a loaded machine
 STOP_SECONDS = 10.0  # how long it may take to go before it is killed
@@ -143,6 +143,17 @@ class Server:
         raise NotImplementedError
 
 
+class Process(Protocol):
+    """What a program asks of its process: subprocess.Popen has it."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Program:
     """A running program in a process group of its own, with its output in a file."""
 
@@ -159,22 +170,25 @@ class Program:
         """Starts it. `user` and `group`: whom it runs as, where we are root."""
         self.command = [os.fspath(part) for part in command]
         self.log = log
-        as_root = os.geteuid() == 0
+        self._user, self._group = (user, group) if os.geteuid() == 0 else (None, None)
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=cwd,
-                env=env,
-                start_new_session=True,
-                user=user if as_root else None,
-                group=group if as_root else None,
-                extra_groups=[] if as_root and user else None,
-            )
+            self._process = self._begin(output, cwd, env)
         self.pid = self._process.pid
         _tell_guard(f"+{self.pid}")
+
+    def _begin(self, output: IO[bytes], cwd: Path | None, env: Mapping[str, str] | None) -> Process:
+        return subprocess.Popen(
+            self.command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+            user=self._user,
+            group=self._group,
+            extra_groups=[] if self._user else None,
+        )
 
     @property
     def exit_status(self) -> int | None:
