@@ -1,32 +1,69 @@
-"""A real Processor in a process of its own: `python processor.py CONFIG`, ready, told to go, and its counts as JSON."""
+"""A real Processor in a process of its own: ready, told to go, and its counts as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-import postroom
+from peers.zygote import shared
 
 DRAIN_SECONDS = 600.0
+STDERR = 2
 
 
-@contextmanager
-def _running(config: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, __file__, str(config)]
-    env = {**os.environ, "PYTHONPATH": str(Path(postroom.__file__).parent.parent)}
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+class Draining:
+    """One of them, for the time of a `with` block."""
+
+    def __init__(self, config: Path) -> None:
+        its_input, words = os.pipe()
+        answers, its_output = os.pipe()
+        self._words, self._answers = os.fdopen(words, "w"), os.fdopen(answers)
+        streams = its_input, its_output, STDERR
+        self._child = shared().start(
+            [str(config)], cwd=Path.cwd(), env=os.environ, streams=streams, program="peers.processor:main"
+        )
+        os.close(its_input)
+        os.close(its_output)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._child.kill()
+        self._child.wait()
+        self._words.close()
+        self._answers.close()
+
+    def wait_until_ready(self) -> None:
+        """Raises AssertionError where it ends instead."""
+        assert self._answers.readline() == "ready\n"
+
+    def go(self) -> None:
+        """Let it begin."""
+        self._words.write("go\n")
+        self._words.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """What it did. Raises AssertionError where it failed, or took too long."""
+        ending = threading.Timer(DRAIN_SECONDS, self._child.kill)
+        ending.start()
+        try:
+            answer = self._answers.read()
+        finally:
+            ending.cancel()
+        assert self._child.wait() == 0
+        found: dict[str, Any] = json.loads(answer)
+        return found
 
 
 def drain_together(
@@ -37,33 +74,31 @@ def drain_together(
     `seconds` gets how long that took, `settled` the ids of what each one settled.
     """
     with ExitStack() as stack:
-        running = [stack.enter_context(_running(config)) for config in configs]
+        running = [stack.enter_context(Draining(config)) for config in configs]
         for process in running:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+            process.wait_until_ready()
         for process in running:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
+            process.go()
         began = time.monotonic()
-        answers = [process.communicate(timeout=DRAIN_SECONDS)[0] for process in running]
+        ended = [process.answer() for process in running]
         if seconds is not None:
             seconds.append(time.monotonic() - began)
-        assert [process.returncode for process in running] == [0] * len(running)
-        ended = [json.loads(answer) for answer in answers]
         if settled is not None:
             settled += [set(one["settled"]) for one in ended]
         return [one["counts"] for one in ended]
 
 
-def _main(path: str) -> None:
+def main() -> None:
+    """What it does, in the process of its own."""
     import structlog
 
     from postroom import config
     from postroom.daemon import house
+    from postroom.daemon.forking import fork_early
     from postroom.daemon.process import Processor
     from postroom.daemon.workers import Workers
 
+    fork_early()
     settled: list[int] = []
 
     def note(_logger: Any, level: str, event: Any) -> Any:
@@ -75,14 +110,10 @@ def _main(path: str) -> None:
 
     render = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure([note, render], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    settings = config.load(path)
+    settings = config.load(sys.argv[1])
     with house.open_house(settings) as opened, Workers(settings.processing) as workers:
         workers.parse_all([b"Subject: wake up\r\n\r\n"])  # what they import is imported now
         print("ready", flush=True)
         sys.stdin.readline()
         counts = Processor(settings, opened.store, workers, opened.reception, house.now).drain()
         print(json.dumps({"counts": counts, "settled": settled}), flush=True)
-
-
-if __name__ == "__main__":
-    _main(sys.argv[1])

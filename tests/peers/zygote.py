@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
@@ -102,12 +102,15 @@ class Zygote:
         env: Mapping[str, str],
         streams: Sequence[int],
         prepare: str = "",
+        program: str = "postroom.cli.main:main",
     ) -> Child:
-        """Fork `postroom ARGUMENTS...`, with these standard streams, in a session of its own.
+        """Fork `postroom ARGUMENTS...`, or another MODULE:FUNCTION, with these standard streams, in a session of its own.
 
         `prepare`: MODULE:FUNCTION that it calls first; what that returns is `told`, and it then waits for `go()`.
         """
-        order = {"arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "prepare": prepare}
+        order = {
+            "arguments": list(arguments), "cwd": str(cwd), "env": dict(env), "prepare": prepare, "program": program,
+        }  # fmt: skip
         answer = self._ask(order, streams)
         return Child(self, arguments, answer["pid"], answer["told"])
 
@@ -260,14 +263,18 @@ def _become(order: dict[str, Any], descriptors: Sequence[int], tell: int, go: in
         setattr(sys, name, text)
     told = -1
     if order["prepare"]:
-        module, _, function = order["prepare"].partition(":")
-        told = getattr(importlib.import_module(module), function)()
+        told = _named(order["prepare"])()
     os.writev(tell, [str(told).encode()])  # not write(): a preparation may forbid that
     os.close(tell)
     if order["prepare"]:
         os.read(go, 1)
     os.close(go)
-    from postroom.cli.main import main
-
     sys.argv = ["postroom", *order["arguments"]]
-    main()
+    _named(order["program"])()
+    sys.exit()
+
+
+def _named(name: str) -> Callable[[], Any]:
+    module, _, function = name.partition(":")
+    found: Callable[[], Any] = getattr(importlib.import_module(module), function)
+    return found
