@@ -97,10 +97,22 @@ def database(settings: config.Config) -> str:
                 return Doubt(
                     f"{name}: what one daemon tells (NOTIFY) another does not hear; store.{key} leads to a pooler"
                 )
+            if not store.is_sqlite and (off := _forgetting(store)):
+                return Doubt(
+                    f"{name}: {', '.join(off)} {'is' if len(off) == 1 else 'are'} off, so mail that a sender was told we have "
+                    "can be lost with the machine's power; set them on"
+                )
             return f"{name}, schema {migrate.HEAD}{', sound' if store.is_sqlite else ''}"
         if store.is_sqlite:
             return f"{name}, schema {migrate.version(store) or 'none'}; the daemon brings it to {migrate.HEAD}"
         raise UserError(f"the schema of {name} is not this version's; run: postroom migrate")
+
+
+def _forgetting(store: Store) -> list[str]:
+    from postroom.store import overview
+
+    with store.read() as connection:
+        return overview.forgetting(connection)
 
 
 def objects(settings: config.Config) -> str:

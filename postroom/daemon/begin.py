@@ -13,7 +13,7 @@ from postroom.daemon.keeping import passed
 from postroom.daemon.workers import Workers
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.logger import structlog
-from postroom.store import inbound, migrate, raw_mail
+from postroom.store import inbound, migrate, overview, raw_mail
 from postroom.store.engine import Store, daemon_name
 from postroom.store.lock import DAEMON, StoreHeld
 
@@ -58,6 +58,7 @@ async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
             house.store.call_itself(daemon_name(house.store.node))
             house.notifier.read_keys()
             raw_mail.refuse_if_out_of_reach(house.store)
+            _warn_of_forgetting(house.store)
             if store.is_sqlite:  # what was claimed, a daemon that is dead had claimed
                 with store.write() as connection:
                     inbound.recover(connection)
@@ -68,6 +69,14 @@ async def begin(config: Config, closing: ExitStack, stop: asyncio.Event) -> Hous
                 return None
         else:
             return house
+
+
+def _warn_of_forgetting(store: Store) -> None:
+    if not store.is_sqlite:
+        with store.read() as connection:
+            off = overview.forgetting(connection)
+        if off:
+            log.warning("the store may forget", off=off)
 
 
 async def _hold(store: Store, closing: ExitStack, stop: asyncio.Event) -> bool:

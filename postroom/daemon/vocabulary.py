@@ -13,6 +13,7 @@ EVENTS = {
     "cut off": "something hung at the end, and was left behind; nothing is lost",
     "waiting for the store": "a command works on the SQLite store; the start waits for it",
     "the store does not answer": "the start waits for the database",
+    "the store may forget": "PostgreSQL is set to lose commits with the machine's power, by what is `off`: mail that senders were told we have",
     "waiting for the database": "parts wait for a database that answers nobody",
     "component hangs": "a part makes no progress; `where` is its thread's stack; systemd will start us anew",
     "component goes on": "it makes progress again",

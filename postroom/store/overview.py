@@ -72,6 +72,14 @@ def database_time(connection: Connection) -> datetime:
     return moment
 
 
+def forgetting(connection: Connection) -> list[str]:
+    """On PostgreSQL: the settings that let it forget, with the machine's power, what it said was committed; none, it is to be hoped."""
+    query = text(
+        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name"
+    )
+    return list(connection.execute(query).scalars())
+
+
 def daemons(connection: Connection, name: str) -> list[str]:
     """On PostgreSQL: who works on this database under a name that begins so, as each calls itself."""
     query = text(

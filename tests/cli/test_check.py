@@ -14,6 +14,7 @@ from peers import nameserver
 from peers.certificates import make_certificate
 from peers.commandline import CONFIG, Desk
 from peers.dovecot import Dovecot
+from peers.postgresql import PostgreSQL
 from peers.processes import free_port
 from peers.smarthost import Smarthost
 from sqlalchemy import update
@@ -119,6 +120,26 @@ def test_a_clock_that_differs_from_the_databases_is_a_warning(tmp_path, postgres
         ran = desk("check", "--json")
     found, words = state(ran, "clock")
     assert (ran.status, found, "ahead of the database's" in words) == (0, "warning", True), words
+
+
+def test_a_postgresql_that_may_forget_what_it_promised_is_a_warning(tmp_path, postgresql_url, start_daemon):
+    # the server of the tests syncs nothing, for speed
+    settings = f'[store]\nurl = "{postgresql_url}"\n'
+    desk = Desk(tmp_path, CONFIG + settings)
+    assert desk("migrate").status == 0
+    found, words = state(desk("check", "--json"), "store.url")
+    assert (found, "fsync, full_page_writes, synchronous_commit are off" in words) == ("warning", True), words
+    assert "the store may forget" in start_daemon(CONFIG + settings, name="forgetful").log()
+
+
+def test_a_postgresql_that_keeps_its_promises_is_no_warning(tmp_path):
+    with PostgreSQL(durable=True) as server:
+        desk = Desk(tmp_path, f'{CONFIG}[store]\nurl = "{server.create_database()}"\n')
+        assert desk("migrate").status == 0
+        assert state(desk("check", "--json"), "store.url")[0] == "ok"
+        server.query("ALTER ROLE postgres SET synchronous_commit = off")
+        found, words = state(desk("check", "--json"), "store.url")
+    assert (found, "synchronous_commit is off" in words) == ("warning", True), words
 
 
 def test_a_damaged_or_locked_database_is_named(desk):
