@@ -84,7 +84,11 @@ class Alarms:
         if objects is not None and objects.failing_since and now - objects.failing_since > self._failing:
             yield (
                 "raw mail",
-                Saying("%(host)s does not take our mail: %(why)s", host=objects.url, why=objects.last_error),
+                Saying(
+                    "large mail cannot be stored in %(place)s, or read there: %(why)s",
+                    place=objects.url,
+                    why=objects.last_error,
+                ),
             )
         for login in standings(self._config, self._clock):
             if login.needs_somebody:

@@ -20,6 +20,7 @@ from sqlalchemy import select, update
 from postroom import config as settings
 from postroom.config import Processing
 from postroom.daemon import house
+from postroom.daemon.alarms import Alarms
 from postroom.daemon.backing_up import back_up, restore
 from postroom.daemon.process import Processor
 from postroom.daemon.workers import Workers
@@ -95,6 +96,27 @@ def test_while_the_store_of_objects_fails_large_mail_is_put_off_and_small_mail_f
     s3.answer(lambda verb, path: None)
     assert processor(desk, workers, timedelta(minutes=1)).drain() == {"opened": 1}
     assert row(desk, large).state == "processed"
+
+
+def test_the_operator_is_told_that_the_store_of_objects_fails_and_that_it_is_over(tmp_path: Path, s3: S3) -> None:
+    with open_test_house(tmp_path, raw_mail=s3.section(), operator={"address": "root@example.com"}) as desk:
+        now = house.now()
+        h = desk.house
+        alarms = Alarms(h.config, h.store, h.notifier, lambda: now, set)
+        s3.answer(lambda verb, path: (500, b""))
+        with pytest.raises(TemporaryFailure):
+            raw_mail.put_aside(desk.store.objects, {"0" * 64: mail(text=LARGE)})
+        assert [(change.name, change.is_over) for change in alarms.look()] == []
+        now += timedelta(minutes=16)
+        assert [(change.name, change.is_over) for change in alarms.look()] == [("raw mail", False)]
+        sent = desk.sent("operator", "root@example.com")
+        assert "alarm: raw mail" in sent.subject
+        assert "large mail cannot be stored in s3://" in sent.text
+        s3.answer(lambda verb, path: None)
+        raw_mail.put_aside(desk.store.objects, {"0" * 64: mail(text=LARGE)})
+        assert alarms.look() == []
+        now += timedelta(minutes=11)
+        assert [(change.name, change.is_over) for change in alarms.look()] == [("raw mail", True)]
 
 
 def test_a_mail_whose_object_is_gone_is_quarantined_with_that_reason_and_the_rest_flows_on(
