@@ -32,9 +32,8 @@ from postroom.store.inbound import Accepted, NewInbound
 
 GROUP_COUNT = 100  # mails in one commit: a sync of the disk costs as much for one as for a hundred
 GROUP_SIZE = 8 << 20  # octets in one commit
-PATIENT_SECONDS = (
-    60.0  # for a transaction of ours: no sender waits on the wire, and a batch may take long on a busy machine
-)
+# for a transaction of ours: no sender waits on the wire, and a batch may take long on a busy machine
+PATIENT_SECONDS = 60.0
 LOOK_SECONDS = 0.2  # how often it looks whether the daemon is through
 
 ADDRESSED_SCANNED = 16 << 10  # octets of a header in which the mailbox is looked for

@@ -43,12 +43,10 @@ from postroom.store.inbound import Claimed
 from postroom.store.prepared import savepoint
 from postroom.store.waiting import gathering
 
-LEASE = timedelta(
-    minutes=10
-)  # longer than a batch of messages that all run into their time limit, one by one; a daemon's death ends it
-AHEAD = (
-    16  # messages of which is asked at once what each will ask; a transaction that ends early has asked for few in vain
-)
+# longer than a batch of messages that all run into their time limit, one by one; a daemon's death ends it
+LEASE = timedelta(minutes=10)
+# messages of which is asked at once what each will ask; a transaction that ends early has asked for few in vain
+AHEAD = 16
 CLAIMS_MAX = 10  # attempts that ended with the daemon itself, before a message is taken for the cause
 RETRY_FIRST = timedelta(seconds=5)
 AWAY = timedelta(seconds=30)  # until mail is tried again whose bytes could not be fetched
@@ -57,9 +55,8 @@ REASON_MAX = 500  # characters
 DATA_STATES = ("22", "54")  # SQLSTATE classes: data exception, program limit exceeded
 BACKOFF_SECONDS = 5.0  # after trouble with the database
 YIELD_SECONDS = 0.002  # of writing, after which mail that waits on the wire to be taken goes first
-CROWD_YIELD_SECONDS = (
-    0.02  # at most; where so many senders come that taking their mail takes longer, processing has as long
-)
+# at most; where so many senders come that taking their mail takes longer, processing has as long
+CROWD_YIELD_SECONDS = 0.02
 
 log = structlog.get_logger("process")
 Checked = Authentication | None

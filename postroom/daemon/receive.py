@@ -112,13 +112,8 @@ class _Receiving:
         checked: Authentication | None,
     ) -> None:  # fmt: skip
         self.checked = checked
-        self.connection, self.reception, self.delivery, self.email, self.now = (
-            connection,
-            reception,
-            delivery,
-            email,
-            now,
-        )
+        self.connection, self.reception, self.now = connection, reception, now
+        self.delivery, self.email = delivery, email
         self.message_id = tickets.message_id_of(email, delivery.digest)
         self.key = tickets.content_key(email, self.message_id)
         self.settled = Settled(delivery.id)

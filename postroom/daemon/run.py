@@ -59,9 +59,8 @@ COMMIT_SECONDS = 5.0  # for the last commits, when the doors are closed
 STOP_SECONDS = 28.0  # in all; service managers kill at 30 and later
 METRICS_SECONDS = 5.0  # how old a page of metrics may be, however many ask
 LOOP_SECONDS = 1.0  # how often the event loop shows that it turns
-SWITCH_SECONDS = (
-    0.0005  # what the interpreter gives to a thread while others want it; its own 5 ms, several times, are a slow 250
-)
+# what the interpreter gives to a thread while others want it; its own 5 ms, several times, are a slow 250
+SWITCH_SECONDS = 0.0005
 
 log = structlog.get_logger()
 

@@ -36,9 +36,8 @@ from postroom.store import outbox, raw_mail
 from postroom.store.engine import Store
 from postroom.store.outbox import Claimed, Outcome
 
-LEASE = timedelta(
-    minutes=5
-)  # renewed while a delivery is in flight; a daemon's death ends it, but for what is in doubt
+# renewed while a delivery is in flight; a daemon's death ends it, but for what is in doubt
+LEASE = timedelta(minutes=5)
 RENEW_SECONDS = 60.0
 IDLE_SECONDS = 2.0  # how often it looks though nobody woke it: commands and other daemons enqueue too
 BACKOFF_SECONDS = 5.0  # after trouble with the database
