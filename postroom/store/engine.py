@@ -28,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.store import lock, news, waiting
+from postroom.store.json_text import as_json, from_json
 from postroom.store.lock import StoreHeld
 from postroom.store.turns import Turns
 
@@ -268,6 +269,8 @@ def _open(url: str, busy_seconds: float, is_pooled: bool) -> Engine:
         return create_engine(
             url,
             hide_parameters=True,
+            json_serializer=as_json,
+            json_deserializer=from_json,
             pool_pre_ping=True,
             pool_size=8,
             connect_args={"connect_timeout": int(busy_seconds), **(UNPREPARED if is_pooled else {})},
@@ -282,6 +285,8 @@ def _open_sqlite(url: str, database: str | None, busy_seconds: float) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
+        json_serializer=as_json,
+        json_deserializer=from_json,
         connect_args={"timeout": busy_seconds, "isolation_level": None, "check_same_thread": False},
     )
     event.listen(engine, "connect", _configure_sqlite)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, Executable, bindparam, text
@@ -214,10 +215,14 @@ class _Compiled:
         assert "POSTCOMPILE" not in self.text, "a list within a statement is PreparedIn's, or spelt out"
         self._dialect = dialect
         self._positional = bool(compiled.positional)
-        names = compiled.positiontup if self._positional else list(compiled.binds)
-        self._binds = [
-            (name, compiled.params.get(name), compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in names
+        names = list(compiled.positiontup or ()) if self._positional else list(compiled.binds)
+        self._fixed = {name: compiled.params.get(name) for name in names}  # what holds where a row does not say it
+        self._take = _taking(names)
+        binds = [compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+        self._in = [
+            (place if self._positional else name, process)
+            for place, (name, process) in enumerate(zip(names, binds, strict=True))
+            if process is not None
         ]
         # not the statement's own `exported_columns`: what another one made of the same INSERT returns may stick to it
         columns = compiled._result_columns
@@ -266,17 +271,27 @@ class _Compiled:
         for row in found:
             values = list(row)
             for i, process in out_:
-                values[i] = process(values[i])
+                if values[i] is not None:
+                    values[i] = process(values[i])
             rows.append(make(values))
         return rows
 
     def _values(self, row: Values) -> Any:
+        values: Any
         if self._positional:
-            return [
-                process(row.get(name, fixed)) if process is not None else row.get(name, fixed)
-                for name, fixed, process in self._binds
-            ]
-        return {
-            name: process(row.get(name, fixed)) if process is not None else row.get(name, fixed)
-            for name, fixed, process in self._binds
-        }
+            try:
+                values = list(self._take(row))
+            except KeyError:
+                values = list(self._take({**self._fixed, **row}))
+        else:
+            values = {**self._fixed, **row}
+        for place, process in self._in:
+            values[place] = process(values[place])
+        return values
+
+
+def _taking(names: Sequence[str]) -> Callable[[Values], Sequence[Any]]:
+    """What takes the values of these names out of a row, in their order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda row: [row[name] for name in names]

@@ -6,8 +6,9 @@ Times are aware and UTC. Uniqueness that a promise rests on is a constraint here
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -34,6 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 # The empty text keeps SQLite away from the index on `state`, which looks better to it, and after which it would have to sort.
 NEW = "state || '' = 'pending' AND next_attempt_at IS NULL"
 AGAIN = "next_attempt_at IS NOT NULL"
+_WITHOUT_ZONE = 26  # characters of a time in SQLite
 MAX_MESSAGE_ID = 998  # octets: one line (RFC 5322 §2.1.1)
 
 
@@ -43,18 +45,34 @@ class Utc(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive time has no place in the store")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any]:
+        """Ours alone, in place of SQLAlchemy's chain of three: a mail has dozens of times."""
+        return _text_of if dialect.name == "sqlite" else _in_utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """The way back."""
+        return _time_of if dialect.name == "sqlite" else _in_utc
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError("a naive time has no place in the store")
+    return value.astimezone(UTC)
+
+
+def _text_of(value: datetime | None) -> str | None:
+    """As SQLAlchemy writes it."""
+    if value is None:
+        return None
+    if value.tzinfo is not UTC:
+        value = cast(datetime, _in_utc(value))
+    return value.isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
+
+
+def _time_of(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value + "+00:00")  # a fifth of what replace() takes
 
 
 Key = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER PRIMARY KEY by itself
