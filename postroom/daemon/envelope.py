@@ -5,7 +5,7 @@ A small scan of the raw bytes, linear and bounded: the mail itself is parsed els
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from postroom.desk.mailboxes import Mailboxes
 
@@ -20,7 +20,7 @@ def recipient(raw: bytes, mailboxes: Mailboxes, mailbox: str, default: str) -> s
 
     The same bytes give the same address, so that a message seen again under a new UID is recognised.
     """
-    for name, value in _fields(raw):
+    for name, value in _fields(raw, RECIPIENT_FIELDS):
         if name in RECIPIENT_FIELDS:
             for part in value.split(b","):
                 address = _address(part)
@@ -31,17 +31,20 @@ def recipient(raw: bytes, mailboxes: Mailboxes, mailbox: str, default: str) -> s
 
 def sender(raw: bytes) -> str | None:
     """The envelope's sender as Return-Path has it (RFC 5321 §4.4): "" is the null sender, None is unknown."""
-    for name, value in _fields(raw):
+    for name, value in _fields(raw, (SENDER_FIELD,)):
         if name == SENDER_FIELD:
             return "" if value.strip() == b"<>" else _address(value)
     return None
 
 
-def _fields(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name in lower case and unfolded value of each header field (RFC 5322 §2.2)."""
+def _fields(raw: bytes, wanted: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Name in lower case and unfolded value of each header field (RFC 5322 §2.2); none where there is none of those `wanted`."""
+    header = raw[: _end(raw)]
+    lower = header.lower()
+    if not any(name in lower for name in wanted):  # as in most mail that is imported: spare it the lines
+        return
     name, parts = b"", [b""]
-    ends = [at for blank in (b"\n\n", b"\n\r\n") if (at := raw.find(blank, 0, HEADER_SCANNED)) >= 0]
-    for ended in raw[: min(ends, default=HEADER_SCANNED)].split(b"\n"):
+    for ended in header.split(b"\n"):
         line = ended.rstrip(b"\r")
         if line[:1] in (b" ", b"\t"):
             parts.append(line)
@@ -54,6 +57,14 @@ def _fields(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
         name, parts = name.strip().lower(), [value]
     if name:
         yield name, b"".join(parts)
+
+
+def _end(raw: bytes) -> int:
+    """Where the header ends, within what is scanned of it."""
+    end = raw.find(b"\n\n", 0, HEADER_SCANNED)
+    end = HEADER_SCANNED if end < 0 else end
+    other = raw.find(b"\n\r\n", 0, end)  # of either kind the first: a body is not searched for the other
+    return end if other < 0 else other
 
 
 def _address(value: bytes) -> str | None:

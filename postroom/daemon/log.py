@@ -13,8 +13,8 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -179,6 +179,29 @@ def _quoted(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
+_gathering = threading.local()
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Lines that this thread says meanwhile are written at once, at the end: for what a batch says of each of its mails."""
+    outer, lines = getattr(_gathering, "lines", None), dict[TextIO, list[str]]()
+    _gathering.lines = lines if outer is None else outer
+    try:
+        yield
+    finally:
+        _gathering.lines = outer
+        if outer is None:
+            for stream, said in lines.items():
+                _write(stream, "".join(said))
+
+
+def _write(stream: TextIO, lines: str) -> None:
+    with suppress(OSError, ValueError):
+        stream.write(lines)  # one write: threads' lines do not mix
+        stream.flush()
+
+
 class _Lines:
     """Makes loggers that write lines, and that no full disk or closed terminal can hurt."""
 
@@ -195,9 +218,11 @@ class _Line:
         self.name = name
 
     def msg(self, line: str) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.write(line + "\n")  # one write: threads' lines do not mix
-            self._stream.flush()
+        lines: dict[TextIO, list[str]] | None = getattr(_gathering, "lines", None)
+        if lines is None:
+            _write(self._stream, line + "\n")
+        else:
+            lines.setdefault(self._stream, []).append(line + "\n")
 
     debug = info = warning = warn = error = critical = exception = fatal = log = msg
 

@@ -30,6 +30,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 
 from postroom.config import Config
 from postroom.daemon.failpoint import failpoint
+from postroom.daemon.log import together
 from postroom.daemon.metrics import Metrics
 from postroom.daemon.receive import Reception, Settled, ask_ahead, receive
 from postroom.daemon.workers import Broken, Workers
@@ -191,9 +192,11 @@ class Processor:
         began = time.monotonic()
         while batch:
             settled, batch = self._apply_some(batch, counts)
-            for one in settled:
-                log.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
-                counts[one.outcome] += 1
+            counts.update(one.outcome for one in settled)
+            said = log.bind()
+            with together():
+                for one in settled:
+                    said.info(one.outcome, inbound=one.id, ticket=one.ticket_id, why=one.reason)
         self._metrics.took("batch_seconds", [time.monotonic() - began])
         for outcome, count in counts.items():
             self._metrics.count("processed", outcome, by=count)
