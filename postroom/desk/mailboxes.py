@@ -26,10 +26,13 @@ class Mailboxes:
             for name, mailbox in config.mailbox.items()
             for address in (mailbox.address, *mailbox.aliases)
         }
+        self._domains = {address.rpartition("@")[2] for address in self._names}
 
     def find(self, address: str) -> Served | None:
         """The mailbox that serves `address`, itself or with `+anything`, in any case; None for a stranger's."""
         local, _, domain = address.lower().rpartition("@")
+        if domain not in self._domains:
+            return None
         if name := self._names.get(f"{local}@{domain}"):
             return Served(name, None)
         base, plus, tag = local.partition(TAG_SEPARATOR)

@@ -175,6 +175,8 @@ class PreparedInsert:
         return self._prepared.scalar(connection, whole, named=True)
 
     def _whole(self, row: dict[str, Any]) -> dict[str, Any]:
+        if not self._defaults:
+            return row
         missing = self._defaults.keys() - row.keys()
         return row if not missing else row | {name: _default(self._defaults[name]) for name in sorted(missing)}
 
@@ -233,18 +235,18 @@ class _Compiled:
 
     def run(self, connection: Connection, rows: Sequence[Values]) -> Any:
         """A cursor that has executed it."""
-        values = [self._values(row) for row in rows]
-        many = len(values) > 1
+        many = len(rows) > 1
+        values = [self._values(row) for row in rows] if many else self._values(rows[0])
         cursor = connection.connection.cursor()
         try:
             for listener in connection.dispatch.before_cursor_execute:  # who watches statements, watches these too
-                listener(connection, cursor, self.text, values if many else values[0], None, many)
+                listener(connection, cursor, self.text, values, None, many)
             if many:
                 cursor.executemany(self.text, values)
             else:
-                cursor.execute(self.text, values[0])
+                cursor.execute(self.text, values)
             for listener in connection.dispatch.after_cursor_execute:
-                listener(connection, cursor, self.text, values if many else values[0], None, many)
+                listener(connection, cursor, self.text, values, None, many)
         except self._dialect.loaded_dbapi.Error as error:
             cursor.close()
             raise as_sqlalchemys(connection, self.text, error) from error

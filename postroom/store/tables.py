@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -35,6 +36,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 # The empty text keeps SQLite away from the index on `state`, which looks better to it, and after which it would have to sort.
 NEW = "state || '' = 'pending' AND next_attempt_at IS NULL"
 AGAIN = "next_attempt_at IS NOT NULL"
+TIMES_KEPT = 64  # as SQLite's text: what a mail changes bears one time in a dozen rows
 _WITHOUT_ZONE = 26  # characters of a time in SQLite
 MAX_MESSAGE_ID = 998  # octets: one line (RFC 5322 §2.1.1)
 
@@ -62,6 +64,7 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
+@lru_cache(TIMES_KEPT)
 def _text_of(value: datetime | None) -> str | None:
     """As SQLAlchemy writes it."""
     if value is None:

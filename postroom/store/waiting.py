@@ -117,11 +117,12 @@ class Waiting:
 
     def _prepare_for(self, text: str, by: Column | None, values: Collection[Any], adds: bool) -> None:
         tables, is_writing = _known(text)
-        seen = tables & self._runs.keys()
-        if by is not None and by.table in seen and self._values[by.table, by.name].isdisjoint(values):
-            seen -= {by.table}
-        if seen:
-            self._write(frozenset[str]().union(*(_FAMILY[table] for table in seen)) & self._runs.keys())
+        if not self._runs.keys().isdisjoint(tables):
+            seen = tables & self._runs.keys()
+            if by is not None and by.table in seen and self._values[by.table, by.name].isdisjoint(values):
+                seen -= {by.table}
+            if seen:
+                self._write(frozenset[str]().union(*(_FAMILY[table] for table in seen)) & self._runs.keys())
         if is_writing and not adds:
             for table in tables & self._answers.keys():
                 del self._answers[table]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import cache
 from itertools import islice
 
 from postroom.parsers.parsed import ParsedEmail
@@ -117,8 +118,13 @@ def _own_ids(email: ParsedEmail, signer: Signer) -> Iterator[tuple[str, int]]:
 
 
 def _tags(subject: str, prefix: str) -> Iterator[int]:
-    found = re.finditer(rf"\[{re.escape(prefix)}(\d{{1,9}})\]", subject, re.IGNORECASE)
-    yield from dict.fromkeys(int(match[1]) for match in islice(found, MAX_TAGS))
+    if "[" in subject:
+        yield from dict.fromkeys(int(match[1]) for match in islice(_tag(prefix).finditer(subject), MAX_TAGS))
+
+
+@cache
+def _tag(prefix: str) -> re.Pattern[str]:
+    return re.compile(rf"\[{re.escape(prefix)}(\d{{1,9}})\]", re.IGNORECASE)
 
 
 def _distinct(tickets: Iterable[int]) -> tuple[int, ...]:

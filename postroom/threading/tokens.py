@@ -24,7 +24,6 @@ DAY = 86_400  # seconds
 REPLY = struct.Struct(">B6sH3s")  # purpose and role or answer, ticket key, day of expiry, agent or nonce
 MESSAGE = struct.Struct(">B6sI")  # purpose, ticket key, nonce
 DELIVERY = struct.Struct(">BQ")  # purpose, delivery key
-MAX_TOKEN = 64  # characters; longer ones are not decoded
 NO_TICKET = 0  # in an agent's own address, which belongs to no ticket; no ticket has this key
 
 
@@ -150,7 +149,7 @@ class Signer:
         return b32encode(payload + _mac(self._keys[0], payload)).decode("ascii").rstrip("=").lower()
 
     def _verified(self, token: str, size: int) -> bytes | None:
-        if len(token) > MAX_TOKEN or not token.isascii():
+        if len(token.rstrip("=")) != _length(size) or not token.isascii():  # as others' Message-IDs are
             return None
         try:
             octets = b32decode(token.upper() + "=" * (-len(token) % 8))
@@ -160,6 +159,11 @@ class Signer:
         # every key is tried, in constant time: how long a check takes says nothing
         good = [hmac.compare_digest(_mac(key, payload), mac) for key in self._keys]
         return payload if len(octets) == size + MAC_SIZE and any(good) else None
+
+
+def _length(size: int) -> int:
+    """Of a token whose payload has `size` octets: five bits a character, the last one filled up."""
+    return ((size + MAC_SIZE) * 8 + 4) // 5
 
 
 def _mac(key: bytes, payload: bytes) -> bytes:
