@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_EMPTY = {list: "[]", dict: "{}"}
+_EMPTY: dict[type[Any], str] = {list: "[]", dict: "{}"}
 
 
 def as_json(value: Any) -> str:
