@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, text, tuple_, update
+from sqlalchemy import Connection, Integer, Row, bindparam, func, select, text, tuple_, update
 
 from postroom.store import leases, news, raw_mail
 from postroom.store.engine import insert_new
-from postroom.store.prepared import Prepared
-from postroom.store.tables import AGAIN, NEW, InboundEmail, RawMail
+from postroom.store.prepared import Prepared, PreparedIn
+from postroom.store.tables import AGAIN, NEW, InboundEmail, RawMail, Utc
 
 OUTCOME = ("state", "outcome", "reason", "decision", "ticket_id", "message_id", "duplicate_of", "processed_at")
 CLAIM_SIZE_MAX = 64 << 20  # octets of mail that are claimed, and so in memory, at once
@@ -21,6 +21,47 @@ SELECT_CHUNK = 400  # keys in one query; databases bound the number of parameter
 
 _settle = Prepared(update(InboundEmail).where(InboundEmail.id == bindparam("id_")))
 _UNCLAIMED: dict[str, Any] = {"claimed_by": None, "claimed_until": None, "next_attempt_at": None}
+
+
+_free = select(InboundEmail.id, InboundEmail.attempts, InboundEmail.size).limit(bindparam("most", type_=Integer))
+_free_new = Prepared(_free.where(text(NEW)).order_by(InboundEmail.id).with_for_update(skip_locked=True))
+_free_again = Prepared(
+    _free.where(
+        text(AGAIN), text("state || '' = 'pending'"), InboundEmail.next_attempt_at <= bindparam("now", type_=Utc)
+    ).order_by(InboundEmail.next_attempt_at).with_for_update(skip_locked=True)
+)  # fmt: skip
+_free_of_others = Prepared(
+    lambda connection: _free.where(
+        InboundEmail.state == "processing",
+        InboundEmail.claimed_until < leases.now(connection, bindparam("now", type_=Utc)),
+    ).order_by(InboundEmail.id).with_for_update(skip_locked=True)
+)  # fmt: skip
+_claim = PreparedIn(
+    InboundEmail.id.type,
+    lambda ids: lambda connection: (
+        update(InboundEmail).where(InboundEmail.id.in_(ids)).values(
+            state="processing", attempts=InboundEmail.attempts + 1, claimed_by=bindparam("worker"),
+            claimed_until=leases.until_then(connection), next_attempt_at=None,
+        ).returning(InboundEmail.id)
+    ),
+)  # fmt: skip
+_load = PreparedIn(
+    InboundEmail.id.type,
+    lambda ids: (
+        select(
+            InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, RawMail.content, InboundEmail.digest,
+            InboundEmail.source, InboundEmail.sender, InboundEmail.peer, InboundEmail.received_at, InboundEmail.archive,
+            InboundEmail.quiet, InboundEmail.attempts, InboundEmail.failures, RawMail.place,
+        ).join(RawMail, RawMail.digest == InboundEmail.digest)
+        .where(InboundEmail.id.in_(ids)).order_by(InboundEmail.id)
+    ),
+)  # fmt: skip
+_held = PreparedIn(
+    InboundEmail.id.type,
+    lambda ids: select(InboundEmail.id).where(
+        InboundEmail.id.in_(ids), InboundEmail.state == "processing", InboundEmail.claimed_by == bindparam("worker")
+    ).with_for_update(),
+)  # fmt: skip
 
 
 _put_raw = Prepared(lambda connection: insert_new(connection, RawMail))
@@ -133,28 +174,15 @@ def claim(connection: Connection, worker: str, now: datetime, lease: timedelta, 
     Pending ones whose time has come, and those whose worker's lease ran out. One that was attempted before
     comes alone, so that what breaks a worker breaks nothing beside itself.
     """
-    e = InboundEmail
-    columns = select(e.id, e.attempts, e.size)
-    free = (  # each in the order of an index, so that a long queue costs no more than a short one
-        columns.where(text(NEW)).order_by(e.id),
-        columns.where(text(AGAIN), text("state || '' = 'pending'"), e.next_attempt_at <= now).order_by(
-            e.next_attempt_at
-        ),
-        columns.where(e.state == "processing", e.claimed_until < leases.now(connection, now)).order_by(e.id),
-    )
-    found = [row for query in free for row in connection.execute(query.limit(limit).with_for_update(skip_locked=True))]
+    free = (_free_new, _free_again, _free_of_others)  # each in the order of an index, however long the queue is
+    found = [row for query in free for row in query.all(connection, {"most": limit, "now": now})]
     candidates = sorted(found, key=lambda row: row.id)[:limit]
     first: list[Any] = [row for row in candidates if row.attempts == 0]
     fresh = [row.id for row in _within(CLAIM_SIZE_MAX, first)]
     ids = [candidates[0].id] if candidates and candidates[0].attempts else fresh
     if not ids:
         return []
-    connection.execute(
-        update(InboundEmail).where(InboundEmail.id.in_(ids)).values(
-            state="processing", attempts=InboundEmail.attempts + 1, claimed_by=worker,
-            claimed_until=leases.until(connection, now, lease), next_attempt_at=None,
-        )
-    )  # fmt: skip
+    _claim.all(connection, ids, {"worker": worker, "until": now + lease, "lease": lease})
     return ids
 
 
@@ -178,21 +206,13 @@ def load_whole(connection: Connection, ids: Sequence[int]) -> list[Claimed]:
 
 def load_claimed(connection: Connection, ids: Sequence[int]) -> list[Claimed]:
     """The deliveries of these ids with their bytes, or the place where they are to be fetched, oldest first."""
-    e = InboundEmail
-    query = (
-        select(e.id, e.mailbox, e.recipient, RawMail.content, e.digest, e.source, e.sender, e.peer, e.received_at,
-               e.archive, e.quiet, e.attempts, e.failures, RawMail.place)
-        .join(RawMail, RawMail.digest == e.digest).where(e.id.in_(ids)).order_by(e.id)
-    )  # fmt: skip
-    return [
-        Claimed(*row) if row.place is None else replace(Claimed(*row), raw=b"") for row in connection.execute(query)
-    ]
+    rows = _load.all(connection, ids, {})
+    return [Claimed(*row) if row.place is None else replace(Claimed(*row), raw=b"") for row in rows]
 
 
 def held(connection: Connection, worker: str, ids: Sequence[int]) -> set[int]:
     """Those of these deliveries that are still this worker's; the others' lease ran out, and another took them."""
-    ours = (InboundEmail.id.in_(ids), InboundEmail.state == "processing", InboundEmail.claimed_by == worker)
-    return set(connection.execute(select(InboundEmail.id).where(*ours).with_for_update()).scalars())
+    return {row.id for row in _held.all(connection, ids, {"worker": worker})}
 
 
 def settle(connection: Connection, outcomes: Sequence[dict[str, Any]]) -> None:

@@ -22,6 +22,13 @@ def until(connection: Connection, machine: datetime, lease: timedelta) -> Any:
     return func.clock_timestamp(type_=Utc()) + bindparam(None, lease, INTERVAL())
 
 
-def now(connection: Connection, machine: datetime) -> Any:
-    """What leases are compared with."""
+def until_then(connection: Connection) -> Any:
+    """`until` in a prepared statement, whose parameters are `until`, by the caller's own clock, and `lease`."""
+    if connection.dialect.name == "sqlite":
+        return bindparam("until", type_=Utc())
+    return func.clock_timestamp(type_=Utc()) + bindparam("lease", type_=INTERVAL())
+
+
+def now(connection: Connection, machine: Any) -> Any:
+    """What leases are compared with; `machine` is a time or, in a prepared statement, the parameter for one."""
     return machine if connection.dialect.name == "sqlite" else func.clock_timestamp(type_=Utc())

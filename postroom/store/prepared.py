@@ -102,7 +102,7 @@ class PreparedIn:
     """A statement with a list of values in it: one for each power of two, the last value filling up the rest."""
 
     def __init__(
-        self, kind: TypeEngine[Any], make: Callable[[list[BindParameter[Any]]], Executable], by: Any = None
+        self, kind: TypeEngine[Any], make: Callable[[list[BindParameter[Any]]], Executable | Make], by: Any = None
     ) -> None:  # fmt: skip
         """`make` is given the parameters that stand for values of that type.
 

@@ -15,7 +15,7 @@ from postroom.store.tables import Event, Participant, Ticket
 
 AT = datetime(2026, 11, 24, 12, 30, 15, 250_000, UTC)
 HOT = (addressing, counters, inbound, messages, outbox, thread_index, tickets)  # who have such statements
-SMALL = ("agent",)  # tables that are read whole, as everybody in them is asked for
+SMALL = ("agent", "ix_inbound_email_new")  # what is read whole: who answers, and in its order the index of what waits
 
 
 def add_ticket(connection, number=1):

@@ -67,7 +67,8 @@ def plans(store: Store, work: object) -> list[str]:
     def explain(connection, cursor, statement, parameters, context, many):  # type: ignore[no-untyped-def]
         if "LIMIT" in statement and not statement.startswith("EXPLAIN"):
             prefix = "EXPLAIN QUERY PLAN " if store.is_sqlite else "EXPLAIN "
-            rows = connection.exec_driver_sql(prefix + statement, parameters).all()
+            given = tuple(parameters) if store.is_sqlite else parameters
+            rows = connection.exec_driver_sql(prefix + statement, given).all()
             found.append("\n".join(str(row[-1]) for row in rows))
 
     event.listen(store.engine, "after_cursor_execute", explain)
