@@ -14,6 +14,7 @@ import errno
 import os
 import secrets
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,6 +29,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from postroom.errors import ConfigError, TemporaryFailure
 from postroom.store import lock, news, waiting
+from postroom.store.driver import as_sqlalchemys
 from postroom.store.json_text import as_json, from_json
 from postroom.store.lock import StoreHeld
 from postroom.store.turns import Turns
@@ -325,10 +327,14 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     synchronous = connection.get_execution_options().get("postroom_write")
-    if synchronous:  # said each time, so that no connection brings it along from who had it before
-        driver: Any = connection.connection.driver_connection
-        driver.execute(f"PRAGMA synchronous={synchronous}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if synchronous else "BEGIN")
+    driver: Any = connection.connection.driver_connection
+    begin = "BEGIN IMMEDIATE" if synchronous else "BEGIN"
+    try:
+        if synchronous:  # said each time, so that no connection brings it along from who had it before
+            driver.execute(f"PRAGMA synchronous={synchronous}")
+        driver.execute(begin)
+    except sqlite3.Error as error:
+        raise as_sqlalchemys(connection, begin, error) from error
 
 
 @contextmanager
