@@ -227,10 +227,12 @@ class Processor:
             return None
         try:
             with savepoint(connection), gathering(connection):
+                keys: dict[int, str] = {}
                 for number, (claimed, parsed, checked) in enumerate(whole):
                     if number % AHEAD == 0:
-                        ask_ahead(connection, [(one, email) for one, email, _ in whole[number : number + AHEAD]])
-                    settled.append(receive(connection, reception, claimed, parsed, self._clock(), checked))
+                        keys = ask_ahead(connection, [(one, email) for one, email, _ in whole[number : number + AHEAD]])
+                    key = keys.get(claimed.id)
+                    settled.append(receive(connection, reception, claimed, parsed, self._clock(), checked, key))
                     failpoint("process-between")
                     if self._is_enough(enough):
                         break

@@ -73,13 +73,13 @@ class Settled:
 
 def receive(
     connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime,
-    checked: Authentication | None = None,
+    checked: Authentication | None = None, key: str | None = None,
 ) -> Settled:  # fmt: skip
     """Give one message its whole effect, on `connection`; says what became of it and why.
 
-    `checked` is what our own check found about its sender, where there was one.
+    `checked` is what our own check found about its sender, where there was one. `key`: what `ask_ahead` has made of it.
     """
-    receiving = _Receiving(connection, reception, delivery, email, now, checked)
+    receiving = _Receiving(connection, reception, delivery, email, now, checked, key)
     if receiving.seen_before(receiving.key):
         return receiving.settled
     receiving.classify()
@@ -92,16 +92,17 @@ def receive(
     return receiving.settled
 
 
-def ask_ahead(connection: Connection, arrived: Iterable[tuple[Claimed, ParsedEmail]]) -> None:
-    """Ask at once what `receive` will ask of each of these, in the transaction of all of them."""
-    keys: list[str] = []
+def ask_ahead(connection: Connection, arrived: Iterable[tuple[Claimed, ParsedEmail]]) -> dict[int, str]:
+    """Ask at once what `receive` will ask of each of these, in the transaction of all of them; their content keys, by delivery."""
+    keys: dict[int, str] = {}
     refs: list[str] = []
     for delivery, email in arrived:
-        keys.append(tickets.content_key(email, tickets.message_id_of(email, delivery.digest)))
+        keys[delivery.id] = tickets.content_key(email, tickets.message_id_of(email, delivery.digest))
         refs += named(email)
-    messages.ask_ahead(connection, keys)
+    messages.ask_ahead(connection, list(keys.values()))
     thread_index.ask_ahead(connection, refs)
     addressing.ask_ahead(connection)
+    return keys
 
 
 class _Receiving:
@@ -109,13 +110,13 @@ class _Receiving:
 
     def __init__(
         self, connection: Connection, reception: Reception, delivery: Claimed, email: ParsedEmail, now: datetime,
-        checked: Authentication | None,
+        checked: Authentication | None, key: str | None,
     ) -> None:  # fmt: skip
         self.checked = checked
         self.connection, self.reception, self.now = connection, reception, now
         self.delivery, self.email = delivery, email
         self.message_id = tickets.message_id_of(email, delivery.digest)
-        self.key = tickets.content_key(email, self.message_id)
+        self.key = key or tickets.content_key(email, self.message_id)
         self.settled = Settled(delivery.id)
 
     def seen_before(self, key: str) -> bool:
