@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
-from postroom.parsers.languages import one_of, words
+from postroom.parsers.languages import by_first, one_of, words
 from postroom.parsers.lines import BLANKS, fold, plain
 
 _MAX_DEVICE = 110  # characters of a "Sent from my …" line
 _MAX_DEVICE_WORDS = 11
 _STOPS = f".!{BLANKS}"
+_EDGES = " -–—_*[]()<>!|"  # what may stand around such a line
 _LAST_WORDS = (
     "から送信", "에서 보냄", "에서 전송", "küldve", "gönderildi", "gesendet", "lähetetty", "傳送", "发送", "से भेजा गया",
     "bidalia", "verzonden", "verstuurd",
@@ -30,7 +32,7 @@ def is_device_line(seen: str) -> bool:
         return False
     if "<" in line or "http" in line:
         line = _LINK.sub("", line)
-    line = line.strip(" -–—_*[]()<>!|")
+    line = line.strip(_EDGES)
     if not 6 <= len(line) <= _MAX_DEVICE:
         return False
     folded = fold(line)
@@ -44,6 +46,16 @@ def is_device_line(seen: str) -> bool:
     return not _person_speaks(folded) if starts else _ends_as_device().search(folded) is not None
 
 
+def may_hold_device_line(views: Sequence[str], glance: str) -> bool:
+    """Whether any of the views may be such a line: nearly no text holds one. `glance` is what `glance_at` makes of them."""
+    if _line_starts_as_device().search(glance) or any(ending in glance for ending in _LAST_WORDS):
+        return True
+    if "<" not in glance and "http" not in glance:
+        return False
+    # A link is taken out of its line before that is read.
+    return any(is_device_line(seen) for seen in views if "<" in seen or "http" in seen)
+
+
 def _person_speaks(folded: str) -> bool:
     """Whether "sent from …" goes on as a sentence does: "Sent from my desk is easier than …"."""
     return _PERSONS_WORDS.search(folded[9:]) is not None
@@ -52,6 +64,11 @@ def _person_speaks(folded: str) -> bool:
 @cache
 def _starts_as_device() -> re.Pattern[str]:
     return re.compile(one_of(words("device")))
+
+
+@cache
+def _line_starts_as_device() -> re.Pattern[str]:
+    return re.compile(rf"\n[{re.escape(_EDGES)}•]*+(?:{by_first(sorted(words('device')), bounded=False)})")
 
 
 @cache

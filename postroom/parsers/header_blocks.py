@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
-from postroom.parsers.languages import HEADER_KINDS, header_labels, label_length, words
-from postroom.parsers.lines import fold, plain
+from postroom.parsers.languages import HEADER_KINDS, by_first, header_labels, label_length, words
+from postroom.parsers.lines import BLANKS, fold, plain
 from postroom.parsers.separators import read_separator
 
 MAX_LINES = 60  # lines of one block, wrapped lists of recipients among them
@@ -179,9 +179,12 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
     return "@" in sender and (dated or "subject" in kinds)
 
 
-def may_hold_notes(views: Sequence[str]) -> bool:
-    """Whether a heading of Lotus Notes may stand in a text: it has a "cc" without a colon, alone or in a column."""
-    return any(
+def may_hold_notes(views: Sequence[str], glance: str) -> bool:
+    """Whether a heading of Lotus Notes may stand in a text: it has a "cc" without a colon, alone or in a column.
+
+    `glance` is what `glance_at` makes of the views.
+    """
+    return _leading_cc().search(glance) is not None and any(
         (field := _notes_field(plain(line))) is not None and field[0] == "cc" for line in views if _may_be_column(line)
     )
 
@@ -251,6 +254,13 @@ def _read_unpunctuated(views: Sequence[str], start: int) -> HeaderBlock | None:
 def _joined_labels() -> re.Pattern[str]:
     alternatives = "|".join(map(re.escape, sorted(header_labels(), key=len, reverse=True)))
     return re.compile(rf"(?<![^\W\d_])({alternatives})\s?:(?!//)\s?", re.IGNORECASE)
+
+
+@cache
+def _leading_cc() -> re.Pattern[str]:
+    before = re.escape(_EDGES + BLANKS.replace("\n", ""))
+    labels = sorted(label for label, kind in header_labels().items() if kind == "cc")
+    return re.compile(rf"\n[{before}]*+(?:{by_first(labels, bounded=False)})(?=\s*  |[\s_|•]*(?:\n|\Z))")
 
 
 @cache

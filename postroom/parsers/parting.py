@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 
-from postroom.parsers.device_lines import is_device_line
+from postroom.parsers.device_lines import is_device_line, may_hold_device_line
 from postroom.parsers.header_blocks import HeaderBlock, may_hold_notes, read_block, read_notes
 from postroom.parsers.intro_lines import find_intro, may_end_intro
+from postroom.parsers.lines import glance_at
 from postroom.parsers.prose import is_prose
 from postroom.parsers.quote_marks import carries, find_own_mark, is_elision
 from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator
@@ -56,7 +57,9 @@ class Parting:
         self.blank = [not view for view in views]
         self.next_nonblank = _next_nonblank(self.blank)
         self.own_marks = 0
-        self._notes = may_hold_notes(views)
+        glance = glance_at(views)
+        self._notes = may_hold_notes(views, glance)
+        self.devices = may_hold_device_line(views, glance)
 
     def read(self) -> list[Part]:
         runs = self._runs()

@@ -59,11 +59,14 @@ _BANNER_WORDS = re.compile(
 _JA_FORMULA_END = re.compile(r"(?:願い(?:いた|致)?します|願い申し上げます|敬具|草々|以上です|드림|올림)[。.\s]*$")
 
 
-def find_signatures(views: Sequence[str], raw: Sequence[str], *, anything_above: bool) -> list[tuple[int, int]]:
+def find_signatures(
+    views: Sequence[str], raw: Sequence[str], *, anything_above: bool, devices: bool
+) -> list[tuple[int, int]]:
     """The spans [start, end) of a stretch of an author's text that are signature, in order; what is between stays.
 
     `views` are the viewed lines, "" where one is blank, `raw` the same as written (the blank after `--` counts).
-    `anything_above`: words stand above the stretch, so that all of it may be signature.
+    `anything_above`: words stand above the stretch, so that all of it may be signature. `devices`: a line of it may be
+    "Sent from …".
     """
     first = next((n for n, line in enumerate(views) if line), None)
     if first is None:
@@ -74,7 +77,7 @@ def find_signatures(views: Sequence[str], raw: Sequence[str], *, anything_above:
         _find_formula(views, floor),
         _find_name_line(views, floor),
         _find_footer(views, floor),
-        _find_device(views, first),
+        _find_device(views, first) if devices else None,
     )
     merged: list[tuple[int, int]] = []
     for start, end in sorted(span for span in candidates if span is not None):

@@ -44,6 +44,8 @@ def fold_pgp_armour(text: Parting, parts: list[Part]) -> None:
 
 def fold_below_device(text: Parting, parts: list[Part]) -> None:
     """Folds what stands without a mark below "Sent from my …": that line is put right above older mail."""
+    if not text.devices:
+        return
     blank = text.blank
     first = next((n for n in range(text.size) if parts[n] is Part.TEXT and not blank[n]), text.size)
     for number in range(first + 1, text.size):
@@ -90,5 +92,7 @@ def _fold_signature(text: Parting, parts: list[Part], start: int, end: int) -> N
     while begin > start and not text.quoted[begin - 1]:
         begin -= 1
     above = any(not text.blank[n] and parts[n] in (Part.TEXT, Part.QUOTE) for n in range(begin))
-    for first, last in find_signatures(text.views[begin:end], text.lines[begin:end], anything_above=above):
+    for first, last in find_signatures(
+        text.views[begin:end], text.lines[begin:end], anything_above=above, devices=text.devices
+    ):
         parts[begin + first : begin + last] = [Part.SIGNATURE] * (last - first)
