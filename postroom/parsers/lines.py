@@ -130,6 +130,8 @@ def unquote(seen: str) -> tuple[int, str]:
     """The quote depth of a viewed line, and the line without its marks and the blank after them."""
     if ">" not in seen[:QUOTE_WITHIN]:
         return 0, seen
+    if seen[0] == ">" and ">" not in seen[1 : QUOTE_WITHIN + 1]:
+        return 1, seen[1:].removeprefix(" ")  # most of them
     depth = position = 0
     while depth < _MAX_DEPTH and (mark := _QUOTE.match(seen, position)):
         depth, position = depth + 1, mark.end()

@@ -75,18 +75,19 @@ class Parting:
         position = 0
         wrote_above = False
         while position < self.size:
-            if runs and runs[-1].part is Part.TEXT:
-                end = self._end_of_prose(position)
+            end = self._end_of_prose(position)
+            if end > position:
                 wrote_above = wrote_above or self.next_nonblank[position] < end
-                runs[-1].end = position = end
+                _add_text(runs, position, end)
+                position = end
                 if end == self.size:
                     break
             run = self._run_at(position, wrote_above=wrote_above)
             wrote_above = wrote_above or not self.blank[position]
             if run.start < position:  # an intro that began on lines already read
                 _give_back(runs, run.start)
-            if run.part is Part.TEXT and runs and runs[-1].part is Part.TEXT:
-                runs[-1].end = run.end
+            if run.part is Part.TEXT:
+                _add_text(runs, run.start, run.end)
             else:
                 runs.append(run)
             position = run.end
@@ -285,6 +286,13 @@ def runs_of(parts: Sequence[Part]) -> list[tuple[Part, int, int]]:
 
 def _begins_signature(line: str) -> bool:
     return line.strip() in ("--", "-- ", "—", "__") or is_device_line(line)
+
+
+def _add_text(runs: list[_Run], start: int, end: int) -> None:
+    if runs and runs[-1].part is Part.TEXT:
+        runs[-1].end = end
+    else:
+        runs.append(_Run(Part.TEXT, start, end))
 
 
 def _give_back(runs: list[_Run], start: int) -> None:

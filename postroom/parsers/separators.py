@@ -18,8 +18,9 @@ _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{4}")
 _ENDINGS = "-–—‐―=_─━#~:：+*"  # a separator has one at an end; lines that begin with a letter have it at theirs
 _EMPHASIS = " *_\t\r\v\f"
-_ENDS_OF_PROSE = ".,!?"
+_ENDS_OF_PROSE = ".,!?。、！？…”»"  # and a view leaves them as they are
 _ENDS_OR_HIDES = "-=#~:+);>"  # a separator, or what a view makes nothing of: a link, an entity
+_QUOTED_BLANKS = "> "
 _UNDASHED = "original"  # how those begin that stand without dashes
 UNDASHED_INITIALS = "oO"
 _TOBIT = re.compile(r"original message processed by david|originalnachricht verarbeitet von david")
@@ -78,6 +79,8 @@ def which_may_announce(lines: Sequence[str]) -> list[str]:
 
 def _may_end(line: str) -> bool:
     end = line.rstrip(_EMPHASIS)[-1:]
+    if end == ">" and not line.strip(_QUOTED_BLANKS):
+        return False  # a blank line that is quoted
     return end in _ENDS_OR_HIDES or not (end.isascii() or end.isalnum())
 
 
