@@ -69,12 +69,25 @@ class _File:
         return len(octets), hashlib.sha256(octets).hexdigest()
 
 
+class _Shown:
+    """The pictures that the HTML of the body shows, by Content-ID in lower case; looked for when one is asked about."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._ids: set[str] | None = None
+
+    def __contains__(self, content_id: str) -> bool:
+        if self._ids is None:
+            self._ids = {found.strip("<>").lower() for found in _CID.findall(self._bodies.html or "")}
+        return content_id in self._ids
+
+
 def list_attachments(tree: mime.Tree, bodies: Bodies, *, brief: bool = False) -> tuple[Attachment, ...]:
     """The attachments in the order in which they stand in the message. What none of them and no body holds is a defect.
 
     `brief`: without their digests, for which each has to be decoded.
     """
-    shown = {content_id.strip("<>").lower() for content_id in _CID.findall(bodies.html or "")}
+    shown = _Shown(bodies)
     found = []
     for file in _files(tree, bodies, shown):
         size, digest = file.measure(brief=brief)
@@ -122,7 +135,7 @@ def safe_name(name: str) -> str:
     return "" if name in (".", "..") else unicodedata.normalize("NFC", name)
 
 
-def _files(tree: mime.Tree, bodies: Bodies, shown: set[str]) -> Iterator[_File]:
+def _files(tree: mime.Tree, bodies: Bodies, shown: _Shown) -> Iterator[_File]:
     stack = [(tree.root, False)]
     while stack:
         part, is_related = stack.pop()
@@ -140,7 +153,7 @@ def _files(tree: mime.Tree, bodies: Bodies, shown: set[str]) -> Iterator[_File]:
             yield from _file_or_contents(part, tree, shown, is_related=is_related)
 
 
-def _file_or_contents(part: mime.Part, tree: mime.Tree, shown: set[str], *, is_related: bool) -> Iterator[_File]:
+def _file_or_contents(part: mime.Part, tree: mime.Tree, shown: _Shown, *, is_related: bool) -> Iterator[_File]:
     if part.content_type in TNEF or (part.filename or "").lower() == "winmail.dat":
         inside = _files_inside(part)
         if inside:
@@ -155,7 +168,7 @@ def _file_or_contents(part: mime.Part, tree: mime.Tree, shown: set[str], *, is_r
             return
     content_id = (part.header("content-id") or "").strip("<> ") or None
     inline = part.disposition != "attachment" and (
-        part.disposition == "inline" or is_related or (content_id or "").lower() in shown
+        part.disposition == "inline" or is_related or (content_id is not None and content_id.lower() in shown)
     )
     yield _File(part.path, part, _name(part), part.content_type, inline, content_id)
 

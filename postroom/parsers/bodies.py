@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import html as entities
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from postroom.parsers import flowed, invitations, tnef, transfer
 from postroom.parsers.html import to_text
@@ -26,6 +28,7 @@ _FILES = frozenset({
 _CALENDARS = frozenset({"text/calendar", "application/ics", "text/x-vcalendar"})
 TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
 _HTML = frozenset({"text/html", "text/xhtml", "application/xhtml+xml"})
+_NEVER_DAMAGED = frozenset({"identity", "quoted-printable"})  # encodings of which any octets can be read
 _ENRICHED = frozenset({"text/enriched", "text/richtext"})
 _ENRICHED_TAG = re.compile(r"<(/?[A-Za-z-]{1,60}+)>")
 _WORDS = re.compile(r"\w+")
@@ -36,7 +39,7 @@ class Segment:
     """One stretch of the body, in one form or both."""
 
     plain: str | None = None
-    html: str | None = None
+    html: Callable[[], str] | None = None  # decoded when it is asked for: where there is a plain form it seldom is
 
 
 @dataclass(slots=True)
@@ -44,11 +47,16 @@ class Bodies:
     """The body, and which parts it was read from."""
 
     text: str = ""
-    html: str | None = None  # as written: not sanitised
+    read_html: Callable[[], str] | None = None
     parts: set[str] = field(default_factory=set)  # paths of the parts that are body
     from_html: bool = False  # the text was made from HTML, all of it
     uuencoded: dict[str, list[transfer.UuBlock]] = field(default_factory=dict)  # files found in the text of a part
     is_cut: bool = False
+
+    @property
+    def html(self) -> str | None:
+        """As written: not sanitised."""
+        return None if self.read_html is None else self.read_html()
 
 
 def read_bodies(tree: Tree) -> Bodies:
@@ -59,8 +67,8 @@ def read_bodies(tree: Tree) -> Bodies:
     bodies.text = "".join(text if text.endswith("\n") else f"{text}\n" for text in texts[:-1]) + "".join(texts[-1:])
     bodies.from_html = bool(segments) and all(not (segment.plain or "").strip() for segment in segments)
     if any(segment.html is not None for segment in segments):
-        bodies.html = "\n".join(_html_of(segment) for segment in segments)
-    if not bodies.text.strip() and bodies.html is None:
+        bodies.read_html = _join_html(segments)
+    if not bodies.text.strip() and bodies.read_html is None:
         _read_instead(tree, bodies)
     if len(bodies.text) > TEXT_CHARACTERS:
         bodies.text, bodies.is_cut = bodies.text[:TEXT_CHARACTERS], True
@@ -75,7 +83,8 @@ def _read_instead(tree: Tree, bodies: Bodies) -> None:
         elif part.content_type in TNEF or (part.filename or "").lower() == "winmail.dat":
             opened = tnef.open_tnef(part.decoded())
             bodies.text = bodies.text or opened.text or to_text(opened.html or "", quote_marks=True)
-            bodies.html = bodies.html or opened.html
+            html = bodies.html or opened.html
+            bodies.read_html = None if html is None else lambda html=html: html
         elif (
             part.content_type == "multipart/encrypted" or part.params.get("smime-type", "").lower() == "enveloped-data"
         ):
@@ -119,7 +128,7 @@ def _alternative(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]
     if not rich:
         return plain
     text = "\n".join(segment.plain or "" for segment in plain)
-    whole = Segment(text if text.strip() else None, "\n".join(_html_of(segment) for segment in rich))
+    whole = Segment(text if text.strip() else None, _join_html(rich))
     return [whole]
 
 
@@ -146,7 +155,7 @@ def _leaf(part: Part, bodies: Bodies, *, is_first: bool) -> list[Segment]:
         return []
     bodies.parts.add(part.path)
     if kind in _HTML:
-        return [Segment(html=part.text())]
+        return [Segment(html=_read_later(part))]
     if kind in _ENRICHED:
         return [Segment(plain=_read_enriched(part.text()))]
     return [Segment(plain=_read_plain(part, bodies))]
@@ -197,9 +206,9 @@ def _read_enriched(text: str) -> str:
 def _merge_doubled(segments: list[Segment]) -> list[Segment]:
     """Text followed by the same words in HTML, sent as `mixed` where `alternative` was meant."""
     if len(segments) == 2 and segments[0].html is None and segments[1].plain is None:
-        plain, rich = segments[0].plain or "", segments[1].html or ""
+        plain, rich = segments[0].plain or "", _html_of(segments[1])
         if _start_of(plain) and _start_of(plain) == _start_of(to_text(rich[:20_000])):
-            return [Segment(plain, rich)]
+            return [Segment(plain, segments[1].html)]
     return segments
 
 
@@ -210,12 +219,26 @@ def _start_of(text: str) -> list[str]:
 def _text_of(segment: Segment) -> str:
     if segment.plain is not None and (segment.plain.strip() or segment.html is None):
         return segment.plain
-    return to_text(segment.html or "", quote_marks=True)
+    return to_text(_html_of(segment), quote_marks=True)
+
+
+def _read_later(part: Part) -> Callable[[], str]:
+    """The part's text for whoever asks, at the cost of decoding it once; what may be damaged is read now, to name that."""
+    read = cache(part.text)
+    if part.encoding not in _NEVER_DAMAGED:
+        read()
+    return read
+
+
+def _join_html(segments: list[Segment]) -> Callable[[], str]:
+    if len(segments) == 1 and segments[0].html is not None:
+        return segments[0].html
+    return cache(lambda: "\n".join(map(_html_of, segments)))
 
 
 def _html_of(segment: Segment) -> str:
     if segment.html is not None:
-        return segment.html
+        return segment.html()
     return f'<div style="white-space: pre-wrap">{entities.escape(segment.plain or "")}</div>'
 
 

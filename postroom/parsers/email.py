@@ -132,7 +132,7 @@ class _Reading:
 
     def _read_reply(self, bodies: Bodies) -> tuple[str, str | None, str | None]:
         def read() -> Reply:
-            found = read_html_reply(bodies.html) if bodies.from_html and bodies.html else None
+            found = read_html_reply(html) if bodies.from_html and (html := bodies.html) else None
             return found or read_reply(bodies.text)
 
         reply = self._step("the reply", read, Reply(bodies.text, None, None))
@@ -151,9 +151,9 @@ class _Reading:
         return read_reported(self._root) if kind in REPORTS else None
 
     def _html(self, bodies: Bodies) -> str | None:
-        if bodies.html is None or self._brief:
+        if self._brief or (html := bodies.html) is None:
             return None
-        shown, defect = sanitise(bodies.html)
+        shown, defect = sanitise(html)
         if defect is not None:
             self._tree.note(defect)
         return shown

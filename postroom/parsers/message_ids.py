@@ -50,5 +50,7 @@ def read_ids(value: bytes) -> list[str]:
 
 
 def _clean(text: str) -> str:
+    if text.isascii() and text.isprintable() and len(text) <= ID_LENGTH and not _NOT_BARE.search(text):
+        return text  # nearly every id
     bare = _NOT_BARE.sub("", headers.one_line(text))[:ID_LENGTH]
     return bare if bare.isascii() else bare.encode()[:ID_LENGTH].decode(errors="ignore")
