@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from postroom.parsers.languages import by_first, one_of, words
-from postroom.parsers.lines import BLANKS, fold, plain
+from postroom.parsers.lines import BLANKS, fold, glance_at, plain
 
 _MAX_DEVICE = 110  # characters of a "Sent from my …" line
 _MAX_DEVICE_WORDS = 11
@@ -46,8 +46,9 @@ def is_device_line(seen: str) -> bool:
     return not _person_speaks(folded) if starts else _ends_as_device().search(folded) is not None
 
 
-def may_hold_device_line(views: Sequence[str], glance: str) -> bool:
-    """Whether any of the views may be such a line: nearly no text holds one. `glance` is what `glance_at` makes of them."""
+def may_hold_device_line(views: Sequence[str]) -> bool:
+    """Whether any of the views may be such a line, at the cost of one look: nearly never one is."""
+    glance = glance_at(views)
     if _line_starts_as_device().search(glance) or any(ending in glance for ending in _LAST_WORDS):
         return True
     if "<" not in glance and "http" not in glance:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from postroom.parsers.languages import HEADER_KINDS, by_first, header_labels, label_length, words
-from postroom.parsers.lines import BLANKS, fold, plain
+from postroom.parsers.lines import BLANKS, fold, glance_at, plain
 from postroom.parsers.separators import read_separator
 
 MAX_LINES = 60  # lines of one block, wrapped lists of recipients among them
@@ -179,20 +179,17 @@ def _is_convincing(block: HeaderBlock, *, announced: bool) -> bool:
     return "@" in sender and (dated or "subject" in kinds)
 
 
-def may_hold_notes(views: Sequence[str], glance: str) -> bool:
-    """Whether a heading of Lotus Notes may stand in a text: it has a "cc" without a colon, alone or in a column.
-
-    `glance` is what `glance_at` makes of the views.
-    """
-    return _leading_cc().search(glance) is not None and any(
-        (field := _notes_field(plain(line))) is not None and field[0] == "cc" for line in views if _may_be_column(line)
-    )
-
-
-def _may_be_column(line: str) -> bool:
-    """Whether a line may be a label alone, or have two columns: no other line is so short or has such a gap."""
-    return bool(line) and (
-        len(line) <= label_length() or "  " in line or "*" in line or line[0] in _EDGES or line[-1] in _EDGES
+def may_hold_notes(views: Sequence[str]) -> bool:
+    """Whether a heading of Lotus Notes may stand in a text: it has a "cc" without a colon, alone or in a column."""
+    longest = label_length()
+    # A label alone, or two columns: no other line is so short or has such a gap.
+    columns = [
+        line
+        for line in views
+        if line and (len(line) <= longest or "  " in line or "*" in line or line[0] in _EDGES or line[-1] in _EDGES)
+    ]
+    return _leading_cc().search(glance_at(columns)) is not None and any(
+        (field := _notes_field(plain(line))) is not None and field[0] == "cc" for line in columns
     )
 
 

@@ -45,6 +45,10 @@ _COMPOSABLE = re.compile(
     "[^\x00-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
 )
 _UNPLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
+# What is one of both: a look for it spares most texts one for each.
+_UNSETTLED = re.compile(
+    "[^\x00-\x08\x0a-\x9f\xa1-\xac\xae-\u02bb\u02bd-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2018\u201a-\u2027\u2030-\u205e\u20a0-\u20bf\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+)
 BLANKS = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # all that a viewed line may have of them
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&amp;", "&"))
 _LINK = re.compile(
@@ -88,9 +92,10 @@ def view_all(lines: Sequence[str]) -> list[str]:
 
 def _in_plain_characters(text: str) -> str:
     if not text.isascii():
-        if _COMPOSABLE.search(text):
-            text = unicodedata.normalize("NFC", text)
-        text = _UNPLAIN.sub(_make_plain, text)
+        if _UNSETTLED.search(text):
+            if _COMPOSABLE.search(text):
+                text = unicodedata.normalize("NFC", text)
+            text = _UNPLAIN.sub(_make_plain, text)
     elif "\t" in text:
         text = text.replace("\t", " ")
     if "&" in text:
@@ -104,7 +109,7 @@ def _may_hold_link(text: str) -> bool:
 
 
 def glance_at(views: Sequence[str]) -> str:
-    """All views as one text to be looked through at once: folded, without `*`, a line break before each of them.
+    """Views as one text to be looked through at once: folded, without `*`, a line break before each of them.
 
     A pattern that begins with the line break costs as many looks as there are lines, and no call for each.
     """

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 
-from postroom.parsers.device_lines import is_device_line, may_hold_device_line
+from postroom.parsers.device_lines import is_device_line
 from postroom.parsers.header_blocks import HeaderBlock, may_hold_notes, read_block, read_notes
 from postroom.parsers.intro_lines import find_intro, may_end_intro
-from postroom.parsers.lines import glance_at
 from postroom.parsers.prose import is_prose
 from postroom.parsers.quote_marks import carries, find_own_mark, is_elision
 from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator
@@ -57,9 +56,7 @@ class Parting:
         self.blank = [not view for view in views]
         self.next_nonblank = _next_nonblank(self.blank)
         self.own_marks = 0
-        glance = glance_at(views)
-        self._notes = may_hold_notes(views, glance)
-        self.devices = may_hold_device_line(views, glance)
+        self._notes = may_hold_notes(views)
 
     def read(self) -> list[Part]:
         runs = self._runs()
@@ -100,8 +97,9 @@ class Parting:
         if self.quoted[position]:
             end = self._end_of_quote(position)
             if self.views[end - 1].endswith(":") and (below := self.next_nonblank[end]) < self.size:
-                self._read_own_mark(below)  # Emacs quotes the intro and marks the quote with initials
-            return _Run(Part.QUOTE, position, self._end_of_quote(position))
+                # Emacs quotes the intro and marks the quote with initials.
+                end = self._end_of_quote(position) if self._read_own_mark(below) else end
+            return _Run(Part.QUOTE, position, end)
         if self.blank[position]:
             return _Run(Part.TEXT, position, position + 1)
         if run := self._separator_at(position, wrote_above=wrote_above):

@@ -15,7 +15,7 @@ from postroom.parsers.separators import UNDASHED_INITIALS, is_unannounced_separa
 
 # `@` for intros without a colon, the rest for "reply above this line" and its like; a hyphen or a dash alone is none.
 _SIGN = re.compile(r"[@#=_—*>^↑\[+~–-](?:(?<![–-])|[–=#-])")
-_OPENINGS = frozenset("¿¡\"„“«(「")  # with which no mark begins
+_OPENINGS = frozenset('¿¡"„“«(「')  # with which no mark begins
 
 
 def is_prose(seen: str) -> bool:

@@ -19,6 +19,7 @@ from postroom.parsers.trimmings import (
     fold_pgp_armour,
     fold_rules_above_history,
     fold_signatures,
+    may_have_device_lines,
 )
 
 MAX_LINES = 20_000  # lines that are judged; nobody types more, and what follows them is more of the same
@@ -57,8 +58,10 @@ def read_lines(lines: Sequence[str], known: Sequence[Part | None]) -> Reply:
     parts = text.read()
     fold_banner(text, parts)
     fold_pgp_armour(text, parts)
-    fold_below_device(text, parts)
-    fold_signatures(text, parts)
+    devices = may_have_device_lines(text, parts)
+    if devices:
+        fold_below_device(text, parts)
+    fold_signatures(text, parts, devices=devices)
     fold_rules_above_history(text, parts)
     parts.extend([parts[-1] if parts else Part.TEXT] * (len(lines) - judged))
     return _pile(lines, parts)

@@ -65,8 +65,8 @@ def find_signatures(
     """The spans [start, end) of a stretch of an author's text that are signature, in order; what is between stays.
 
     `views` are the viewed lines, "" where one is blank, `raw` the same as written (the blank after `--` counts).
-    `anything_above`: words stand above the stretch, so that all of it may be signature. `devices`: a line of it may be
-    "Sent from …".
+    `anything_above`: words stand above the stretch, so that all of it may be signature. `devices`: one of the lines may
+    be "Sent from my …".
     """
     first = next((n for n, line in enumerate(views) if line), None)
     if first is None:
@@ -122,22 +122,30 @@ def is_formula(seen: str) -> bool:
 def _formula(seen: str) -> str | None:
     """`closing` or `thanks` for a line that is such a formula, else None."""
     line = plain(seen)
-    if not line or len(line) > _MAX_FORMULA or len(line.split()) > _MAX_FORMULA_WORDS:
+    if not line or len(line) > _MAX_FORMULA:
+        return None
+    if line.count(" ") >= _MAX_FORMULA_WORDS and len(line.split()) > _MAX_FORMULA_WORDS:
         return None
     folded = fold(line).lstrip("-–—/ ").rstrip(_TRAILING)
-    folded = folded.replace("\u2019", "'").strip("\u2764\ufe0f🎉😊🙂🙏👍 ").rstrip(_TRAILING)
-    if folded in words("closings") or (not folded.isascii() and _JA_FORMULA_END.search(folded)):
+    closings = words("closings")
+    if not folded.isascii():
+        folded = folded.replace("\u2019", "'").strip("\u2764\ufe0f🎉😊🙂🙏👍 ").rstrip(_TRAILING)
+        if _JA_FORMULA_END.search(folded):
+            return "closing"
+    if folded in closings:
         return "closing"
     if folded in words("thanks"):
         return "thanks"
-    head, comma, tail = folded.partition(",")
-    if comma and head.strip() in words("closings") and _looks_like_name(line.partition(",")[2]):
-        return "closing"
-    if comma and head.strip() in words("thanks") and tail.strip() in words("closings"):
-        return "closing"
-    for parted in (" / ", "/", " & ", " | "):
-        if parted in folded and any(part.strip() in words("closings") for part in folded.split(parted)):
+    if "," in folded:
+        head, _, tail = folded.partition(",")
+        if head.strip() in closings and _looks_like_name(line.partition(",")[2]):
             return "closing"
+        if head.strip() in words("thanks") and tail.strip() in closings:
+            return "closing"
+    if "/" in folded or "&" in folded or "|" in folded:
+        for parted in (" / ", "/", " & ", " | "):
+            if parted in folded and any(part.strip() in closings for part in folded.split(parted)):
+                return "closing"
     if found := _formula_core().search(folded):
         before, after = folded[: found.start()].split(), line[found.end() :]
         if len(before) <= 3 and (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postroom.parsers.device_lines import is_device_line
+from postroom.parsers.device_lines import is_device_line, may_hold_device_line
 from postroom.parsers.parting import Part, Parting, runs_of
 from postroom.parsers.separators import is_rule
 from postroom.parsers.signatures import find_signatures, is_banner, is_own_after_signature
@@ -44,8 +44,6 @@ def fold_pgp_armour(text: Parting, parts: list[Part]) -> None:
 
 def fold_below_device(text: Parting, parts: list[Part]) -> None:
     """Folds what stands without a mark below "Sent from my …": that line is put right above older mail."""
-    if not text.devices:
-        return
     blank = text.blank
     first = next((n for n in range(text.size) if parts[n] is Part.TEXT and not blank[n]), text.size)
     for number in range(first + 1, text.size):
@@ -80,19 +78,26 @@ def fold_rules_above_history(text: Parting, parts: list[Part]) -> None:
             parts[above:number] = [Part.HISTORY] * (number - above)
 
 
-def fold_signatures(text: Parting, parts: list[Part]) -> None:
-    """Takes the signature off each stretch of text that a folded part or the end follows."""
+def may_have_device_lines(text: Parting, parts: list[Part]) -> bool:
+    """Whether a line of the author's text may be "Sent from my …": of nearly all mail one look says that none is."""
+    return may_hold_device_line([seen for seen, part in zip(text.views, parts, strict=True) if part is Part.TEXT])
+
+
+def fold_signatures(text: Parting, parts: list[Part], *, devices: bool) -> None:
+    """Takes the signature off each stretch of text that a folded part or the end follows.
+
+    `devices`: what `may_have_device_lines` says of it.
+    """
     for part, start, end in runs_of(parts):
         if part is Part.TEXT:
-            _fold_signature(text, parts, start, end)
+            _fold_signature(text, parts, start, end, devices=devices)
 
 
-def _fold_signature(text: Parting, parts: list[Part], start: int, end: int) -> None:
+def _fold_signature(text: Parting, parts: list[Part], start: int, end: int, *, devices: bool) -> None:
     begin = end
     while begin > start and not text.quoted[begin - 1]:
         begin -= 1
     above = any(not text.blank[n] and parts[n] in (Part.TEXT, Part.QUOTE) for n in range(begin))
-    for first, last in find_signatures(
-        text.views[begin:end], text.lines[begin:end], anything_above=above, devices=text.devices
-    ):
+    found = find_signatures(text.views[begin:end], text.lines[begin:end], anything_above=above, devices=devices)
+    for first, last in found:
         parts[begin + first : begin + last] = [Part.SIGNATURE] * (last - first)
