@@ -14,7 +14,6 @@ from functools import lru_cache
 DETECTED_OCTETS = 64 * 1024  # shown to the detector; more does not make it surer
 DAMAGE_TOLERATED = 0.05  # of the characters outside ASCII may be unreadable before the label is doubted
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _JAPANESE_ESCAPE = re.compile(rb"\x1b\$[@B]|\x1b\(J|\x1b\(I")
 _ISO_2022_JP_SEGMENT = re.compile(rb"\x1b(\$[@B]|\([BJIH]|\$\([DOPQ])")
 
@@ -59,6 +58,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_BOM_BEGINS = frozenset(bom[:1] for bom, _ in _BOMS)
 
 
 def decode(data: bytes, label: str | None = None, *, hint: str | None = None) -> str:
@@ -82,9 +82,12 @@ def scrub(text: str) -> str:
     """The text without NULs and with U+FFFD for lone surrogates: PostgreSQL refuses the first, every database the other."""
     if "\0" in text:
         text = text.replace("\0", "")
-    if not text.isascii() and _SURROGATES.search(text):
-        # Halves that belong together (UTF-7, CESU-8) become one character.
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "")
+    if not text.isascii():
+        try:
+            text.encode("utf-16-le")  # refuses surrogates, in a tenth of the time that a search for them takes
+        except UnicodeEncodeError:
+            # Halves that belong together (UTF-7, CESU-8) become one character.
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "")
     return text
 
 
@@ -151,11 +154,12 @@ _NOT_ASCII = frozenset(
 
 
 def _decode(data: bytes, codec: str | None, hint: str | None) -> str:
-    for bom, codec_of_bom in _BOMS:
-        if data.startswith(bom):
-            return data.decode(codec_of_bom, "replace").lstrip("\ufeff")
+    if data[:1] in _BOM_BEGINS:
+        for bom, codec_of_bom in _BOMS:
+            if data.startswith(bom):
+                return data.decode(codec_of_bom, "replace").lstrip("\ufeff")
     if codec in ("iso-2022-jp", None) or codec in _WESTERN:
-        if _JAPANESE_ESCAPE.search(data):
+        if b"\x1b" in data and _JAPANESE_ESCAPE.search(data):
             return _decode_iso_2022_jp(data)
         if codec == "iso-2022-jp":
             codec = None

@@ -22,6 +22,7 @@ HEADER_OCTETS = 256 * 1024  # of one header block; fields after that are not rea
 ALL_PART_HEADER_OCTETS = 1024 * 1024  # of all the parts together
 
 _EMBEDDED = frozenset({"message/rfc822", "message/global", "message/news"})
+_LINE_ENDS = re.compile(rb"[\r\n]*+")
 _OPAQUE = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 
 
@@ -68,7 +69,7 @@ class _Reading:
     def begin_of_message(self, octets: bytes) -> int:
         """Past a byte order mark, blank lines, and the `From ` line of an mbox."""
         start = 3 if octets.startswith(b"\xef\xbb\xbf") else 0
-        first = re.compile(rb"[\r\n]*+").match(octets, start)
+        first = _LINE_ENDS.match(octets, start)
         begin = first.end() if first else start
         if begin > start and not begins_field(octets, begin):
             begin = start

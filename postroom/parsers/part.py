@@ -102,6 +102,8 @@ class Part:
         declared = self.params.get("charset")
         if declared and charsets.lookup(declared) not in (None, "ascii", "utf-8"):
             return declared
+        if self.octets[self.start : self.body_at].isascii():
+            return ""  # nearly every header
         written = [value for _, value in self.fields() if not value.isascii()]
         if not written:
             return ""

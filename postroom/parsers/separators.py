@@ -26,6 +26,7 @@ UNDASHED_INITIALS = "oO"
 _TOBIT = re.compile(r"original message processed by david|originalnachricht verarbeitet von david")
 # Each begins with a character of its own, so that a search skips whatever is none of them.
 _MARKER_SIGNS = re.compile(r"#(?:#-|##)|-(?:-|##|=[=-])|=(?:=|-[=-])|___|—|––|\*\*\*|>>>|\^|↑|\[|\+\+\+|~~~")
+_HEAD = 2  # characters that such a phrase begins with, none of them a blank
 _MOST_WORDS = 4  # of a phrase that names an original message
 
 
@@ -94,6 +95,8 @@ def is_unannounced_separator(seen: str) -> bool:
     """Whether a line names an original message without any dashes: a separator only above a header block."""
     if not 0 < len(seen) <= _MAX_UNANNOUNCED:
         return False
+    if seen[0].isalnum() and fold(seen[: 2 * _HEAD])[:_HEAD] not in _original_heads():
+        return False  # nearly every line of prose
     if seen[0].isalnum() and seen[-1] not in _ENDINGS and len(seen.split(None, _MOST_WORDS)) > _MOST_WORDS:
         return False
     return _phrase(seen.strip()) in words("original")
@@ -114,6 +117,11 @@ def _is_marker(line: str) -> bool:
     if len(line) > _MAX_LENGTH or not _MARKER_SIGNS.search(line):
         return False
     return pattern("above").search(fold(line)) is not None
+
+
+@cache
+def _original_heads() -> frozenset[str]:
+    return frozenset(phrase[:_HEAD] for phrase in words("original"))
 
 
 @cache

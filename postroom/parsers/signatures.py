@@ -22,6 +22,7 @@ _MAX_AFTER_DASHES = 25  # lines that are not blank below a bare "--", which is a
 _MAX_SLOGANS = 5  # lines of prose below a formula and an address; more are a text
 _MAX_FORMULA = 70  # characters of a formula
 _MAX_FORMULA_WORDS = 8
+_WORDS_BEFORE_CORE = 3  # "With the kindest regards"
 _NOTICE = 60  # characters; a legal notice is no shorter
 _PROSE_WORDS = 12  # a line of so many words in a signature is prose, or legal text
 
@@ -56,7 +57,16 @@ _BANNER = re.compile(
 _BANNER_WORDS = re.compile(
     r"(?i)external|outside|extern|externo|esterno|click|links?|attachment|phishing|untrusted|learn why|anhänge|pièces|bijlagen|allegati|adjuntos|sender|absender|expéditeur"
 )
+_FORMULA_CORES = frozenset({
+    "regards", "wishes", "grüße", "grüßen", "grüsse", "grüssen", "gruß", "gruss", "gruesse", "gruessen",
+    "salutations", "cordialement", "saludos", "saludo", "saluti", "saluto", "hilsen", "hilsner", "hälsningar",
+    "hälsning", "groet", "groeten", "cumprimentos", "abraço", "abraços", "saudações", "atenciosamente",
+    "terveisin", "pozdrawiam", "pozdrowieniami", "pozdravem", "pozdravom", "pozdrav", "poštovanjem",
+    "üdvözlettel", "tisztelettel", "уважением", "повагою", "уважение", "saygılarımla", "stimă", "sincerely",
+    "χαιρετισμούς", "εκτίμηση", "התחיות", "בברכה", "التحيات", "تحياتي", "kveðja", "kveðju",
+})  # fmt: skip
 _JA_FORMULA_END = re.compile(r"(?:願い(?:いた|致)?します|願い申し上げます|敬具|草々|以上です|드림|올림)[。.\s]*$")
+_LAST_BEFORE_CJK = "\u2fff"  # as characters are numbered: such a formula ends behind it
 
 
 def find_signatures(
@@ -130,7 +140,7 @@ def _formula(seen: str) -> str | None:
     closings = words("closings")
     if not folded.isascii():
         folded = folded.replace("\u2019", "'").strip("\u2764\ufe0f🎉😊🙂🙏👍 ").rstrip(_TRAILING)
-        if _JA_FORMULA_END.search(folded):
+        if folded[-1:] > _LAST_BEFORE_CJK and _JA_FORMULA_END.search(folded):
             return "closing"
     if folded in closings:
         return "closing"
@@ -146,9 +156,12 @@ def _formula(seen: str) -> str | None:
         for parted in (" / ", "/", " & ", " | "):
             if parted in folded and any(part.strip() in closings for part in folded.split(parted)):
                 return "closing"
+    head = folded.split(None, _WORDS_BEFORE_CORE + 1)[: _WORDS_BEFORE_CORE + 1]
+    if _FORMULA_CORES.isdisjoint(head) and "".join(head).isalnum():
+        return None  # nearly every line
     if found := _formula_core().search(folded):
         before, after = folded[: found.start()].split(), line[found.end() :]
-        if len(before) <= 3 and (
+        if len(before) <= _WORDS_BEFORE_CORE and (
             not after.strip(" ,.!") or after.lstrip().startswith(("aus ", "from ", "de ", "fra ", "från ", "z ", "à "))
         ):
             return "closing"
@@ -312,15 +325,7 @@ def _find_device(views: Sequence[str], first: int) -> tuple[int, int] | None:
 
 @cache
 def _formula_core() -> re.Pattern[str]:
-    cores = [
-        "regards", "wishes", "grüße", "grüßen", "grüsse", "grüssen", "gruß", "gruss", "gruesse", "gruessen",
-        "salutations", "cordialement", "saludos", "saludo", "saluti", "saluto", "hilsen", "hilsner", "hälsningar",
-        "hälsning", "groet", "groeten", "cumprimentos", "abraço", "abraços", "saudações", "atenciosamente",
-        "terveisin", "pozdrawiam", "pozdrowieniami", "pozdravem", "pozdravom", "pozdrav", "poštovanjem", "poštovanjem",
-        "üdvözlettel", "tisztelettel", "уважением", "повагою", "уважение", "saygılarımla", "stimă", "sincerely",
-        "χαιρετισμούς", "εκτίμηση", "התחיות", "בברכה", "التحيات", "تحياتي", "kveðja", "kveðju",
-    ]  # fmt: skip
-    return re.compile(one_of(cores))
+    return re.compile(one_of(_FORMULA_CORES))
 
 
 @cache
