@@ -17,7 +17,6 @@ from postroom.parsers.parsed import Address
 
 MAX_ADDRESSES = 1_000
 LOCAL_PART = 128  # characters; RFC 5321 §4.5.3.1.1 says 64, variable envelope return paths say more
-KEPT_OCTETS = 256  # of a header whose mailboxes are kept for the next mail that has it
 DOMAIN = 255  # octets (RFC 5321 §4.5.3.1.2)
 
 _TOKEN = re.compile(
@@ -43,7 +42,7 @@ _ROUTE = re.compile(r"@[^:<>]*+:")
 
 def read_addresses(value: bytes, *, hint: str | None = None) -> list[Address]:
     """The mailboxes of an address header, groups opened, in their order; `value` as it stands in the mail."""
-    return list(_read_again(value, hint)) if len(value) <= KEPT_OCTETS else _read(value, hint)
+    return list(_read_again(value, hint)) if len(value) <= headers.KEPT_OCTETS else _read(value, hint)
 
 
 @lru_cache(maxsize=1024)  # the same people write again and again, and all of them to the same few addresses

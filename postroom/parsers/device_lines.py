@@ -49,7 +49,7 @@ def is_device_line(seen: str) -> bool:
 def may_hold_device_line(views: Sequence[str]) -> bool:
     """Whether any of the views may be such a line, at the cost of one look: nearly never one is."""
     glance = glance_at(views)
-    if _line_starts_as_device().search(glance) or any(ending in glance for ending in _LAST_WORDS):
+    if _line_starts_as_device().search(glance) or _line_ends_as_device().search(f"{glance}\n"[::-1]):
         return True
     if "<" not in glance and "http" not in glance:
         return False
@@ -70,6 +70,14 @@ def _starts_as_device() -> re.Pattern[str]:
 @cache
 def _line_starts_as_device() -> re.Pattern[str]:
     return re.compile(rf"\n[{re.escape(_EDGES)}•]*+(?:{by_first(sorted(words('device')), bounded=False)})")
+
+
+@cache
+def _line_ends_as_device() -> re.Pattern[str]:
+    """For a text read backwards, in which a line break stands before the end of each line."""
+    backwards = sorted(ending[::-1] for ending in _LAST_WORDS)
+    after = re.escape(_EDGES + _STOPS.replace("\n", ""))
+    return re.compile(rf"\n[{after}•]*+(?:{by_first(backwards, bounded=False)})")
 
 
 @cache

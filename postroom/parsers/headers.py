@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import binascii
 import re
+from functools import lru_cache
 
 from postroom.parsers import charsets, transfer
 
 STRUCTURED_OCTETS = 16 * 1024  # of one header; more is read as if it were not there
+KEPT_OCTETS = 256  # of a header whose text is kept for the next mail that has it
 WORDS_READ = 2_000  # encoded words of one header
 
 _FOLD = re.compile(rb"[ \t]*+(?:\r\n|\n|\r)[ \t\r\n]*+")
@@ -38,6 +40,15 @@ def decode(value: bytes, *, hint: str | None = None) -> str:
         and (text := value.decode("ascii")).isprintable()
     ):
         return text  # nearly every header
+    return _decode_again(value, hint) if len(value) <= KEPT_OCTETS else _decode(value, hint)
+
+
+@lru_cache(maxsize=1024)  # the same people write again and again, and with the same subject
+def _decode_again(value: bytes, hint: str | None) -> str:
+    return _decode(value, hint)
+
+
+def _decode(value: bytes, hint: str | None) -> str:
     return one_line(decode_words(read_raw(value, hint=hint)))
 
 

@@ -50,6 +50,7 @@ _UNSETTLED = re.compile(
     "[^\x00-\x08\x0a-\x9f\xa1-\xac\xae-\u02bb\u02bd-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2018\u201a-\u2027\u2030-\u205e\u20a0-\u20bf\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
 )
 BLANKS = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # all that a viewed line may have of them
+EDGES = " *_|•"  # what `plain` takes off a line
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&amp;", "&"))
 _LINK = re.compile(
     r"\[([^\[\]]{0,200})\]\((?:mailto:|https?:)[^()\s]{0,400}\)|<mailto:[^<>\s]{0,200}>|\[mailto:([^\[\]\s]{0,200})\]"
@@ -147,4 +148,4 @@ def unquote(seen: str) -> tuple[int, str]:
 
 def plain(seen: str) -> str:
     """A viewed line without emphasis (`*From:*`, `**Von:**`, `_`), blanks and table bars around it."""
-    return seen.strip(" *_|•").replace("*", "")
+    return seen.strip(EDGES).replace("*", "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from postroom.parsers import charsets, headers, transfer
 from postroom.parsers.header_fields import HeaderFields
 from postroom.parsers.parameters import read_parameters
 
 DEFECTS_KEPT = 100  # of a message
+KEPT_OCTETS = 64  # of a type or disposition that is kept for the next part that has it; a boundary makes it longer
 FIRST_LINE = 76  # octets that a line of base64 has (RFC 2045 §6.8)
 
 _TYPE = re.compile(r"[a-z0-9!#$&^_.+%-]{1,127}/[a-z0-9!#$&^_.+%*-]{1,127}")
@@ -47,13 +49,13 @@ class Part:
         self.content_type = default
         written = self.raw_header("content-type")
         if written is not None:
-            value, self.params = read_parameters(_structured(written), headers.decode_words)
+            value, self.params = _read_structured(written)
             self.declared_type = "".join(value.lower().split())
             is_type = _TYPE.fullmatch(self.declared_type)
             self.content_type = self.declared_type if is_type else _type_of_damaged(self.declared_type, default)
         written = self.raw_header("content-disposition")
         if written is not None:
-            disposition, self.disposition_params = read_parameters(_structured(written), headers.decode_words)
+            disposition, self.disposition_params = _read_structured(written)
             self.disposition = disposition.lower().strip("\"' ") or None
 
     def has_any(self, names: Iterable[str]) -> bool:
@@ -88,7 +90,8 @@ class Part:
         """Decoded once: Subject and From are asked for a dozen times."""
         text = self._texts.get(span)
         if text is None:
-            text = self._texts[span] = headers.decode(self.octets[span[0] : span[1]], hint=self.hint)
+            octets = self.octets[span[0] : span[1]]
+            text = self._texts[span] = headers.decode(octets, hint=None if octets.isascii() else self.hint)
         return text
 
     @property
@@ -218,5 +221,18 @@ def _type_of_damaged(value: str, default: str) -> str:
     return "application/octet-stream" if "/" in value else default
 
 
-def _structured(value: bytes) -> str:
-    return headers.one_line(headers.read_raw(headers.unfold(value[: headers.STRUCTURED_OCTETS])))
+def _read_structured(value: bytes) -> tuple[str, dict[str, str]]:
+    if len(value) > KEPT_OCTETS:
+        return _read_parameters(value)
+    kept, parameters = _read_again(value)
+    return kept, dict(parameters)
+
+
+@lru_cache(maxsize=256)  # nearly every text is of one of a few types and charsets
+def _read_again(value: bytes) -> tuple[str, dict[str, str]]:
+    return _read_parameters(value)
+
+
+def _read_parameters(value: bytes) -> tuple[str, dict[str, str]]:
+    structured = headers.one_line(headers.read_raw(headers.unfold(value[: headers.STRUCTURED_OCTETS])))
+    return read_parameters(structured, headers.decode_words)

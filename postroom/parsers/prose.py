@@ -11,7 +11,7 @@ import re
 
 from postroom.parsers.header_blocks import split_header
 from postroom.parsers.intro_lines import may_end_intro
-from postroom.parsers.separators import UNDASHED_INITIALS, is_unannounced_separator
+from postroom.parsers.separators import MAX_UNANNOUNCED, UNDASHED_INITIALS, is_unannounced_separator
 
 # `@` for intros without a colon, the rest for "reply above this line" and its like; a hyphen or a dash alone is none.
 _SIGN = re.compile(r"[@#=_—*>^↑\[+~–-](?:(?<![–-])|[–=#-])")
@@ -28,5 +28,5 @@ def is_prose(seen: str) -> bool:
         and seen[0] not in UNDASHED_INITIALS
         and _SIGN.search(seen) is None
         and (":" not in seen or (not may_end_intro(seen) and split_header(seen) is None))
-        and not is_unannounced_separator(seen)
+        and (len(seen) > MAX_UNANNOUNCED or not is_unannounced_separator(seen))
     )

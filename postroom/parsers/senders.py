@@ -12,6 +12,7 @@ from typing import Protocol
 
 from postroom.parsers.bounce_addresses import find_addresses
 
+FROM_KEPT = 256  # characters of one whose addresses are kept for the next mail that has it
 FROM_READ = 1_000  # characters of a From field that are looked at
 
 
@@ -105,6 +106,10 @@ def _from_address(headers: Headers) -> str | None:
     return next(iter(_from_addresses((headers.header("from") or "")[:FROM_READ])), None)
 
 
-@lru_cache(maxsize=8)  # each message is asked four questions about it
 def _from_addresses(written: str) -> tuple[str, ...]:
+    return _find_again(written) if len(written) <= FROM_KEPT else tuple(find_addresses(written))
+
+
+@lru_cache(maxsize=1024)  # each message is asked four questions about it, and the same people write again and again
+def _find_again(written: str) -> tuple[str, ...]:
     return tuple(find_addresses(written))

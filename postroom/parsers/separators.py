@@ -11,7 +11,7 @@ from postroom.parsers.languages import pattern, words
 from postroom.parsers.lines import VIEW_LENGTH, fold
 
 _MAX_LENGTH = 160  # characters of a separator
-_MAX_UNANNOUNCED = 60
+MAX_UNANNOUNCED = 60  # of one without dashes
 _RULE = re.compile(r"[\s_=*·.•‐–—―─━-]{3,}$")
 _DASHES = re.compile(r"[\s>|*_=~#+‐–—―─━-]*")
 _LOTUS = re.compile(r"-----\s?(?!begin|end).{2,120}\s?:\s?-----$")
@@ -93,7 +93,7 @@ def is_rule(seen: str) -> bool:
 
 def is_unannounced_separator(seen: str) -> bool:
     """Whether a line names an original message without any dashes: a separator only above a header block."""
-    if not 0 < len(seen) <= _MAX_UNANNOUNCED:
+    if not 0 < len(seen) <= MAX_UNANNOUNCED:
         return False
     if seen[0].isalnum() and fold(seen[: 2 * _HEAD])[:_HEAD] not in _original_heads():
         return False  # nearly every line of prose

@@ -13,7 +13,7 @@ from functools import cache
 
 from postroom.parsers.device_lines import is_device_line
 from postroom.parsers.languages import by_first, one_of, pattern, words
-from postroom.parsers.lines import BLANKS, fold, plain
+from postroom.parsers.lines import BLANKS, EDGES, fold, plain
 from postroom.parsers.separators import is_rule
 
 _MAX_TAIL = 60  # lines that are not blank, from the end, in which a formula is looked for
@@ -131,6 +131,8 @@ def is_formula(seen: str) -> bool:
 
 def _formula(seen: str) -> str | None:
     """`closing` or `thanks` for a line that is such a formula, else None."""
+    if len(seen) > _MAX_FORMULA and not (seen[0] in EDGES or seen[-1] in EDGES or "*" in seen):
+        return None
     line = plain(seen)
     if not line or len(line) > _MAX_FORMULA:
         return None

@@ -7,6 +7,7 @@ from postroom.parsers.parting import Part, Parting, runs_of
 from postroom.parsers.separators import is_rule
 from postroom.parsers.signatures import find_signatures, is_banner, is_own_after_signature
 
+_BEGIN = "-----BEGIN PGP "
 _SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
 _ARMOUR = ("-----BEGIN PGP SIGNED MESSAGE-----", _SIGNATURE)
 
@@ -25,7 +26,9 @@ def fold_banner(text: Parting, parts: list[Part]) -> None:
 
 def fold_pgp_armour(text: Parting, parts: list[Part]) -> None:
     """Folds what a clear-signed message has around the words: its first lines and its signature (RFC 9580 §7)."""
-    number = next((n for n, line in enumerate(text.views) if "-----BEGIN PGP " in line), text.size)
+    if _BEGIN not in "\n".join(text.views):
+        return
+    number = next((n for n, line in enumerate(text.views) if _BEGIN in line), text.size)
     while number < text.size:
         line = text.views[number].strip()
         if parts[number] is Part.TEXT and line in _ARMOUR:
