@@ -27,6 +27,7 @@ _TOBIT = re.compile(r"original message processed by david|originalnachricht vera
 # Each begins with a character of its own, so that a search skips whatever is none of them.
 _MARKER_SIGNS = re.compile(r"#(?:#-|##)|-(?:-|##|=[=-])|=(?:=|-[=-])|___|—|––|\*\*\*|>>>|\^|↑|\[|\+\+\+|~~~")
 _HEAD = 2  # characters that such a phrase begins with, none of them a blank
+_DOT_ABOVE = "\u0307"  # of a Turkish capital, which `fold` takes away
 _MOST_WORDS = 4  # of a phrase that names an original message
 
 
@@ -95,7 +96,8 @@ def is_unannounced_separator(seen: str) -> bool:
     """Whether a line names an original message without any dashes: a separator only above a header block."""
     if not 0 < len(seen) <= MAX_UNANNOUNCED:
         return False
-    if seen[0].isalnum() and fold(seen[: 2 * _HEAD])[:_HEAD] not in _original_heads():
+    head = seen[: 2 * _HEAD].casefold()
+    if seen[0].isalnum() and head[:_HEAD] not in _original_heads() and _DOT_ABOVE not in head:
         return False  # nearly every line of prose
     if seen[0].isalnum() and seen[-1] not in _ENDINGS and len(seen.split(None, _MOST_WORDS)) > _MOST_WORDS:
         return False

@@ -158,9 +158,6 @@ def _formula(seen: str) -> str | None:
         for parted in (" / ", "/", " & ", " | "):
             if parted in folded and any(part.strip() in closings for part in folded.split(parted)):
                 return "closing"
-    head = folded.split(None, _WORDS_BEFORE_CORE + 1)[: _WORDS_BEFORE_CORE + 1]
-    if _FORMULA_CORES.isdisjoint(head) and "".join(head).isalnum():
-        return None  # nearly every line
     if found := _formula_core().search(folded):
         before, after = folded[: found.start()].split(), line[found.end() :]
         if len(before) <= _WORDS_BEFORE_CORE and (
