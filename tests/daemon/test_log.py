@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from postroom import config
 from postroom.daemon import log as daemon_log
-from postroom.daemon.log import masked
+from postroom.daemon.log import masked, together
 from postroom.errors import TemporaryFailure, described
 
 HOSTILE = "a\r\n2026-11-24T00:00:00.000Z info    accepted inbound=7\x1b[31m\x00\u2028\u202e\udcff"
@@ -180,6 +180,37 @@ def test_the_libraries_speak_in_the_same_form_and_never_of_bodies() -> None:
     assert [line.split(" ", 1)[1] for line in lines[:1]] == ["error   Job raised logger=apscheduler.executors.default"]
     assert len(lines) == 2
     assert "private" not in stream.getvalue()
+
+
+class Counting(io.StringIO):
+    """Remembers what was written at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+
+    def write(self, text: str, /) -> int:
+        self.writes.append(text)
+        return super().write(text)
+
+
+def test_what_is_said_together_is_written_at_once_in_its_order_and_also_before_an_error() -> None:
+    stream, say = Counting(), structlog.get_logger()
+    daemon_log.configure(config.Log(), (), stream)
+
+    def fail_amid_a_batch() -> None:
+        with together():
+            say.info("opened", inbound=1)
+            with together():
+                say.info("added", inbound=2)
+            assert not stream.writes
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_amid_a_batch()
+    say.info("settled", inbound=3)
+    lines = [[" ".join(line.split()[2:]) for line in written.splitlines()] for written in stream.writes]
+    assert lines == [["opened inbound=1", "added inbound=2"], ["settled inbound=3"]]
 
 
 def test_a_log_that_cannot_be_written_hurts_nobody() -> None:

@@ -1,6 +1,6 @@
 """Statements of the hot path: what SQLAlchemy would give, on both databases, and never by reading a whole table."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 
 import pytest
@@ -43,6 +43,21 @@ def test_a_row_comes_back_as_sqlalchemy_gives_it_defaults_and_all(store):
         {"deep": [1, None]},
         [],
     )
+
+
+def test_a_time_stands_in_sqlite_as_sqlalchemy_writes_it_whatever_zone_it_came_in(store):
+    if not store.is_sqlite:
+        pytest.skip("PostgreSQL has a type for it")
+    times = [AT, AT.replace(microsecond=0), AT.astimezone(timezone(timedelta(hours=-9, minutes=-30)))]
+    with store.write() as connection:
+        id_ = add_ticket(connection)
+        for time in times:
+            tickets.change(connection, id_, {"closed_at": time})
+            text = connection.exec_driver_sql("SELECT closed_at FROM ticket").scalar_one()
+            assert time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") == text
+            assert time == tickets.get(connection, id_).closed_at
+        with pytest.raises(ValueError, match="naive"):
+            tickets.change(connection, id_, {"closed_at": AT.replace(tzinfo=None)})
 
 
 def test_a_list_of_any_length_finds_what_is_there_and_no_list_finds_nothing(store):
