@@ -66,6 +66,12 @@ _held = PreparedIn(
 
 _put_raw = Prepared(lambda connection: insert_new(connection, RawMail))
 _put_inbound = Prepared(lambda connection: insert_new(connection, InboundEmail).returning(InboundEmail.id))
+_put_inbounds = Prepared(lambda connection: insert_new(connection, InboundEmail))
+_last = Prepared(select(func.max(InboundEmail.id)))
+_since = Prepared(
+    select(InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
+    .where(InboundEmail.id > bindparam("last")).order_by(InboundEmail.id)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +151,21 @@ def accept(
 
 def _put(connection: Connection, rows: dict[tuple[str, str, str], dict[str, Any]]) -> dict[tuple[str, str, str], int]:
     """Insert these; the ids of those that were not there."""
-    if connection.dialect.name == "sqlite" or len(rows) == 1:
+    if len(rows) == 1:
         ids = {key: _put_inbound.scalar(connection, row, named=True) for key, row in rows.items()}
         return {key: id_ for key, id_ in ids.items() if id_ is not None}
+    if connection.dialect.name == "sqlite":  # the only writer now: what is new is what has a higher id than all before
+        last = _last.scalar(connection, {}) or 0
+        _put_inbounds.run(connection, list(rows.values()))
+        return {_key(row): row.id for row in _since.all(connection, {"last": last})}
     # to a server it is one statement, and one way there and back, for all of them
     columns = (InboundEmail.id, InboundEmail.mailbox, InboundEmail.recipient, InboundEmail.digest)
     taken = connection.execute(insert_new(connection, InboundEmail).returning(*columns), list(rows.values()))
     return {(mailbox, recipient, digest): id_ for id_, mailbox, recipient, digest in taken}
 
 
-def _key(d: NewInbound) -> tuple[str, str, str]:
+def _key(d: Any) -> tuple[str, str, str]:
+    """What makes a delivery, or its row, the same as another."""
     return d.mailbox, d.recipient, d.digest
 
 
