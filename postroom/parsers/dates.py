@@ -7,7 +7,7 @@ languages, a missing zone, a year of two digits. The parts are found by what the
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 DATE_LENGTH = 200  # characters
 
@@ -111,7 +111,7 @@ def _zone(text: str) -> int:
 def _moment(year: int, month: int, day: int, clock: tuple[int, int, int], zone: int) -> datetime | None:
     hour, minute, second = clock
     try:
-        local = datetime(year, month, day, hour % 24, minute, min(second, 59), tzinfo=timezone(timedelta(minutes=zone)))
-        return (local + timedelta(days=1) if hour == 24 else local).astimezone(UTC)
+        local = datetime(year, month, day, hour % 24, minute, min(second, 59), tzinfo=UTC)
+        return (local + timedelta(days=1) if hour == 24 else local) - timedelta(minutes=zone)
     except (ValueError, OverflowError):
         return None

@@ -42,17 +42,21 @@ def find_fields(octets: bytes, start: int, end: int, allowance: int) -> HeaderFi
     limit = start + allowance
     position = start
     last: list[tuple[int, int]] | None = None
+    spans, whole_field = found.spans, _WHOLE_FIELD.match
     while position < end:
         if position >= limit:
             found.defects.append("the header is too long; its end was not read")
             block_end = _BLOCK_END.search(octets, max(position - 1, start), end)
             found.body_at = block_end.end() if block_end else end
             break
-        whole = _WHOLE_FIELD.match(octets, position, end)
-        if whole is not None and whole.end() <= limit:
-            last = found.spans.setdefault(whole[1].decode("ascii").lower(), [])
+        whole = whole_field(octets, position, end)
+        if whole is not None and (after := whole.end()) <= limit:
+            name = whole[1].lower().decode("ascii")
+            last = spans.get(name)
+            if last is None:
+                last = spans[name] = []
             last.append(whole.span(2))
-            position = whole.end()
+            position = after
             continue
         line_end = octets.find(b"\n", position, end)
         next_line = end if line_end < 0 else line_end + 1

@@ -42,12 +42,12 @@ _PLAIN = {
 }  # fmt: skip
 # All but letters and signs that are in NFC whatever stands beside them: western, Cyrillic, kana, Han and Hangul, quotes and dashes.
 _COMPOSABLE = re.compile(
-    "[^\x00-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+    "[^\x00-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u3001-\u3029\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60]"
 )
 _UNPLAIN = re.compile(f"[{''.join(map(chr, _PLAIN))}]")
 # What is one of both: a look for it spares most texts one for each.
 _UNSETTLED = re.compile(
-    "[^\x00-\x08\x0a-\x9f\xa1-\xac\xae-\u02bb\u02bd-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2018\u201a-\u2027\u2030-\u205e\u20a0-\u20bf\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+    "[^\x00-\x08\x0a-\x9f\xa1-\xac\xae-\u02bb\u02bd-\u02ff\u0400-\u0482\u048a-\u052f\u2010-\u2018\u201a-\u2027\u2030-\u205e\u20a0-\u20bf\u3001-\u3029\u3041-\u3096\u309b-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff07\uff0a\uff0b\uff0d-\uff0f\uff1b\uff1d\uff1f-\uff60]"
 )
 BLANKS = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"  # all that a viewed line may have of them
 EDGES = " *_|•"  # what `plain` takes off a line
@@ -93,6 +93,8 @@ def view_all(lines: Sequence[str]) -> list[str]:
 
 def _in_plain_characters(text: str) -> str:
     if not text.isascii():
+        if _UNSETTLED.search(text):
+            text = text.replace("\u2019", "'").replace("\xa0", " ")  # all that western mail has of them
         if _UNSETTLED.search(text):
             if _COMPOSABLE.search(text):
                 text = unicodedata.normalize("NFC", text)

@@ -15,13 +15,17 @@ ID_LENGTH = 998  # octets; a line can hold no more (RFC 5322 §2.1.1)
 _HEAD = 4 * 1024  # octets kept of the beginning of an overlong header: the root is there, the parents at its end
 
 _BRACKETED = re.compile(r"<([^<>]++)>")
+_USUAL = re.compile(rb"<([!-;=?-~]{1,998})>")  # one id, and nothing beside it
 _NOT_BARE = re.compile(r"[\s<>]++")
 _NAMES_A_PERSON = re.compile(r"\bfrom\b[^\"]*+$", re.IGNORECASE)
 
 
 def read_message_id(value: bytes) -> str | None:
     """The one id of a Message-ID header, or None."""
-    text = headers.read_raw(headers.unfold(value[: headers.STRUCTURED_OCTETS]))
+    written = headers.unfold(value[: headers.STRUCTURED_OCTETS])
+    if usual := _USUAL.fullmatch(written):
+        return usual[1].decode("ascii")
+    text = headers.read_raw(written)
     found = next((cleaned for match in _BRACKETED.finditer(text) if (cleaned := _clean(match[1]))), None)
     words = text.split()
     return found or _clean(next((word for word in words if "@" in word), text)) or None
@@ -31,8 +35,11 @@ def read_ids(value: bytes) -> list[str]:
     """The ids of a References or In-Reply-To header, in their order, each once."""
     if len(value) > headers.STRUCTURED_OCTETS:
         value = value[:_HEAD] + b" " + value[len(value) - headers.STRUCTURED_OCTETS + _HEAD :]
+    written = headers.unfold(value)
+    if b"=?" not in written and (usual := _USUAL.fullmatch(written)):
+        return [usual[1].decode("ascii")]
     # some programs encode a long References as if it were text (RFC 2047 §5 forbids it)
-    text = headers.decode_words(headers.read_raw(headers.unfold(value)))
+    text = headers.decode_words(headers.read_raw(written))
     matches = list(_BRACKETED.finditer(text))
     found: dict[str, None] = {}
     end = 0

@@ -21,7 +21,7 @@ class Part:
     """One entity: header fields, body, and the entities within it. A `message/rfc822` has one child, the message."""
 
     __slots__ = (
-        "_defects", "_hint", "_spans", "_texts", "body_at", "children", "content_type", "declared_type", "disposition",
+        "_defects", "_encoding", "_hint", "_spans", "_texts", "body_at", "children", "content_type", "declared_type", "disposition",
         "disposition_params", "end", "octets", "params", "path", "start",
     )  # fmt: skip
 
@@ -39,6 +39,7 @@ class Part:
         self.disposition_params: dict[str, str] = {}
         self._spans = found.spans
         self._hint: str | None = None
+        self._encoding: str | None = None
         self._texts: dict[tuple[int, int], str] = {}  # fields that were decoded, by where they stand
         self._defects = defects
         for defect in found.defects:
@@ -140,7 +141,9 @@ class Part:
     @property
     def encoding(self) -> str:
         """`base64`, `quoted-printable`, `uuencode` or `identity`."""
-        return transfer.encoding_of(self.raw_header("content-transfer-encoding"))
+        if self._encoding is None:
+            self._encoding = transfer.encoding_of(self.raw_header("content-transfer-encoding"))
+        return self._encoding
 
     def decoded(self) -> bytes:
         """The body with its transfer encoding undone."""

@@ -6,6 +6,7 @@ import binascii
 import re
 
 UU_BLOCKS = 200  # of one text
+_END_OCTETS = 64  # in which the end of base64 nearly always is
 STRAY_TOLERATED = 0.06  # of the octets of base64 may be something else (blanks at line ends, marks of a gateway)
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -65,11 +66,15 @@ def decode_base64(data: bytes) -> tuple[bytes, str | None]:
 
 def size_of_base64(data: bytes) -> int | None:
     """How many octets sound base64 stands for, without decoding it; None where it is not sound."""
-    body = data.strip()
-    others = body.translate(None, _BASE64)
+    others = data.translate(None, _BASE64)
+    if others.translate(None, b"=\r\n"):
+        body = data.strip()  # a copy, so not before it is needed
+        return size_of_base64(body) if len(body) < len(data) else None
     padded = others.count(b"=")
-    count = len(body) - len(others) + padded
-    if others.translate(None, b"=\r\n") or count % 4 or padded > 2 or (padded and not body.endswith(b"=" * padded)):
+    count = len(data) - len(others) + padded
+    if count % 4 or padded > 2:
+        return None
+    if padded and not any(end.rstrip().endswith(b"=" * padded) for end in (data[-_END_OCTETS:], data)):
         return None
     return count // 4 * 3 - padded
 

@@ -106,3 +106,11 @@ def test_encrypted_mail_says_that_it_is() -> None:
     )
     assert read_bodies(tree).text == ""
     assert tree.defects == ["message: encrypted; it can be read by its recipient only"]
+
+
+def test_html_beside_a_plain_text_is_there_for_whoever_asks_and_its_damage_is_named_at_once() -> None:
+    html = "Content-Type: text/html\nContent-Transfer-Encoding: base64\n\nPGI+aGk8L2I+!!"
+    tree = read_tree(multipart("alternative", PLAIN, html).encode())
+    read = read_bodies(tree)
+    assert any("base64" in defect for defect in tree.defects)
+    assert read.html == read.html == "<b>hi</b>"

@@ -239,3 +239,11 @@ def test_a_message_that_is_not_taken_apart_is_one_text() -> None:
         "Subject: x\n\nbody",
         "message",
     )
+
+
+def test_what_one_mail_s_reader_does_to_its_parameters_is_not_seen_in_the_next_mail() -> None:
+    raw = b"Content-Type: text/plain; charset=koi8-r\nContent-Disposition: inline; filename=a.txt\n\nx"
+    first = mime.read_tree(raw).root
+    first.params["charset"] = first.disposition_params["filename"] = "another"
+    second = mime.read_tree(raw).root
+    assert (second.params, second.disposition_params) == ({"charset": "koi8-r"}, {"filename": "a.txt"})

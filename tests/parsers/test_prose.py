@@ -8,11 +8,12 @@ from dataclasses import fields
 
 import pytest
 
-from postroom.parsers.header_blocks import split_header
+from postroom.parsers.device_lines import is_device_line, may_hold_device_line
+from postroom.parsers.header_blocks import _notes_field, may_hold_notes, split_header
 from postroom.parsers.intro_lines import find_intro
 from postroom.parsers.language import Language
 from postroom.parsers.languages import LANGUAGES
-from postroom.parsers.lines import _COMPOSABLE, view, view_all
+from postroom.parsers.lines import _COMPOSABLE, _UNPLAIN, _UNSETTLED, plain, view, view_all
 from postroom.parsers.prose import is_prose
 from postroom.parsers.separators import Separator, is_rule, is_unannounced_separator, read_separator, which_may_announce
 
@@ -112,3 +113,25 @@ def test_a_character_that_is_not_composable_is_in_its_normal_form_beside_any_oth
     missed = [char for char in {*seconds, *jamo, *moving} if not _COMPOSABLE.search(char)]
     assert missed == []
     assert _COMPOSABLE.search("Äußerung\u2026 \u201eПример\u201c \u65e5\u672c\u3054 \ud55c \u20ac") is None
+
+
+def test_no_line_of_a_telephone_or_of_notes_is_missed_by_the_look_at_all_lines_at_once() -> None:
+    edges = ("{}", "* {} *", "_{}_", " - {}!", "<https://example.org/x> {}", "| {}.")
+    lines = [view(edge.format(line)) for line in written()[::7] for edge in edges]
+    devices = [line for line in lines if is_device_line(line)]
+    labels = [line for line in lines if _notes_field(plain(line)) is not None and _notes_field(plain(line))[0] == "cc"]  # type: ignore[index]
+    assert [line for line in devices if not may_hold_device_line(["above", line, "below"])] == []
+    assert [line for line in labels if not may_hold_notes(["Ann Smith is above it", line, ""])] == []
+    assert len(devices) > 100
+    assert len(labels) > 100
+    assert not may_hold_device_line(["Since this morning", "the printer does not print", ""])
+
+
+def test_one_look_says_whether_any_character_has_to_be_made_plain() -> None:
+    characters = [chr(code) for code in range(0x110000)]
+    wrong = [
+        char
+        for char in characters
+        if bool(_UNSETTLED.search(char)) != bool(_COMPOSABLE.search(char) or _UNPLAIN.search(char))
+    ]
+    assert wrong == []
