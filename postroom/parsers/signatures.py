@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from postroom.parsers.device_lines import is_device_line
-from postroom.parsers.languages import by_first, one_of, pattern, words
+from postroom.parsers.languages import by_first, pattern, words
 from postroom.parsers.lines import BLANKS, EDGES, fold, plain
 from postroom.parsers.separators import is_rule
 
@@ -324,7 +324,11 @@ def _find_device(views: Sequence[str], first: int) -> tuple[int, int] | None:
 
 @cache
 def _formula_core() -> re.Pattern[str]:
-    return re.compile(one_of(_FORMULA_CORES))
+    # Each first letter before the look behind it, so that a search skips all other letters.
+    rests: dict[str, list[str]] = {}
+    for core in sorted(_FORMULA_CORES, key=len, reverse=True):
+        rests.setdefault(core[0], []).append(core[1:])
+    return re.compile("|".join(rf"{first}(?<!\w{first})(?:{'|'.join(each)})(?!\w)" for first, each in rests.items()))
 
 
 @cache
