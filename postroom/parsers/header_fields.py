@@ -50,13 +50,13 @@ def find_fields(octets: bytes, start: int, end: int, allowance: int) -> HeaderFi
             found.body_at = block_end.end() if block_end else end
             break
         whole = whole_field(octets, position, end)
-        if whole is not None and (after := whole.end()) <= limit:
+        if whole is not None and (begin := whole.end()) <= limit:
             name = whole[1].lower().decode("ascii")
             last = spans.get(name)
             if last is None:
                 last = spans[name] = []
             last.append(whole.span(2))
-            position = after
+            position = begin
             continue
         line_end = octets.find(b"\n", position, end)
         next_line = end if line_end < 0 else line_end + 1
