@@ -89,10 +89,10 @@ def failpoints(stage: Stage, names: Sequence[str] = FAILPOINTS) -> Iterator[Poin
         yield point or Point(stage.database, stage.after, name, 1, 0.0, ("stuck: the failpoint was not reached",))
 
 
-def lane(number: int, lanes: int, databases: Sequence[str], points: int, told: Any) -> None:
+def lane(number: int, lanes: int, databases: Sequence[str], points: int, begin: int, told: Any) -> None:
     """One process's share, with peers of its own; round after round, each another way of working, until it has so many points.
 
-    Where there are as many lanes as databases, each has its own; lanes of one database share its k.
+    The first round begins at k = `begin`, and where that is not 1 it leaves out the named places and is not brought to its end. Where there are as many lanes as databases, each has its own; lanes of one database share its k.
     """
     count = len(databases)
     mine, first, step = (
@@ -105,14 +105,14 @@ def lane(number: int, lanes: int, databases: Sequence[str], points: int, told: A
         while done < points:
             for database in mine:
                 with Stage(database, ("flag", "move")[rounds % 2]) as stage:
-                    if first == 1:
+                    if first == 1 and (begin == 1 or rounds):
                         for point in failpoints(stage):
                             told.put(asdict(point))
                             done += 1
-                    for point in sweep(stage, first, step):
+                    for point in sweep(stage, first if rounds else first + begin - 1, step):
                         told.put(asdict(point))
                         done += 1
-                        if done >= points and rounds:
+                        if done >= points and (rounds or begin > 1):
                             break
             rounds += 1
     finally:
@@ -151,12 +151,13 @@ def main() -> int:
     )
     arguments.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
     arguments.add_argument("--lanes", type=int, default=2, help="processes beside each other")
+    arguments.add_argument("--first", type=int, default=1, help="k to begin at, where another sweep was cut off")
     arguments.add_argument("--ledger", type=Path, help="where each point is written, one JSON line each")
     asked = arguments.parse_args()
     databases = ["sqlite", "postgresql"] if asked.database == "both" else [asked.database]
     if asked.ledger:
         asked.ledger.parent.mkdir(parents=True, exist_ok=True)
-    points = run(databases, asked.points, asked.lanes, asked.ledger)
+    points = run(databases, asked.points, asked.lanes, asked.first, asked.ledger)
     print(table(points))
     for point in points:
         if point.faults:
@@ -165,13 +166,13 @@ def main() -> int:
     return 1 if any(point.faults for point in points) or len(points) < asked.points else 0
 
 
-def run(databases: Sequence[str], wanted: int, lanes: int, path: Path | None) -> list[Point]:
+def run(databases: Sequence[str], wanted: int, lanes: int, begin: int, path: Path | None) -> list[Point]:
     """Every point of every lane."""
     began = time.monotonic()
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
     share = -(-wanted // lanes)
-    running = [context.Process(target=lane, args=(i, lanes, databases, share, told)) for i in range(lanes)]
+    running = [context.Process(target=lane, args=(i, lanes, databases, share, begin, told)) for i in range(lanes)]
     for process in running:
         process.start()
     points: list[Point] = []
