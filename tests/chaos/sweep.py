@@ -169,6 +169,7 @@ def main() -> int:
 def run(databases: Sequence[str], wanted: int, lanes: int, begin: int, path: Path | None) -> list[Point]:
     """Every point of every lane."""
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # or the lanes would go on
     context = multiprocessing.get_context("spawn")
     told: Any = context.Queue()
     share = -(-wanted // lanes)
