@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -86,14 +85,14 @@ def measure(server: PostgreSQL, mails: Sequence[Mail], daemons: int, batch: int)
         try:
             upgrade(store)
             fill(store, mails)
-            before = cpu()
             took: list[float] = []
-            counts = drain_together([path] * daemons, took)
-            spent, [seconds] = cpu() - before, took
+            spent: list[float] = []
+            counts = drain_together([path] * daemons, took, cpu_seconds=spent)
+            [seconds] = took
             shares = [sum(one.values()) for one in counts]
             return Figures(
                 daemons, len(mails), round(seconds, 2), round(len(mails) / seconds, 1),
-                round(1000 * spent / len(mails), 3), shares, mistakes(store, mails),
+                round(1000 * sum(spent) / len(mails), 3), shares, mistakes(store, mails),
             )  # fmt: skip
         finally:
             store.dispose()
@@ -107,12 +106,6 @@ def fill(store: Store, mails: Sequence[Mail]) -> None:
                 NewInbound("support", "support@example.com", m.raw, hashlib.sha256(m.raw).hexdigest(), "smtp", m.sender, datetime.now(UTC))
                 for m in mails[start : start + GROUP]
             ])  # fmt: skip
-
-
-def cpu() -> float:
-    """Seconds of CPU that children of this process which have ended took, and theirs."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":

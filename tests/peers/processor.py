@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -67,11 +67,14 @@ class Draining:
 
 
 def drain_together(
-    configs: Sequence[Path], seconds: list[float] | None = None, settled: list[set[int]] | None = None
+    configs: Sequence[Path],
+    seconds: list[float] | None = None,
+    settled: list[set[int]] | None = None,
+    cpu_seconds: list[float] | None = None,
 ) -> list[dict[str, int]]:
     """Let a Processor for each configuration drain what is pending, all at the same time; what each of them counted.
 
-    `seconds` gets how long that took, `settled` the ids of what each one settled.
+    `seconds` gets how long that took, `settled` the ids of what each one settled, `cpu_seconds` what each took with its workers.
     """
     with ExitStack() as stack:
         running = [stack.enter_context(Draining(config)) for config in configs]
@@ -83,6 +86,8 @@ def drain_together(
         ended = [process.answer() for process in running]
         if seconds is not None:
             seconds.append(time.monotonic() - began)
+        if cpu_seconds is not None:
+            cpu_seconds += [one["cpu"] for one in ended]
         if settled is not None:
             settled += [set(one["settled"]) for one in ended]
         return [one["counts"] for one in ended]
@@ -115,5 +120,17 @@ def main() -> None:
         workers.parse_all([b"Subject: wake up\r\n\r\n"])  # what they import is imported now
         print("ready", flush=True)
         sys.stdin.readline()
+        before = _cpu_seconds()
         counts = Processor(settings, opened.store, workers, opened.reception, house.now).drain()
-        print(json.dumps({"counts": counts, "settled": settled}), flush=True)
+        print(json.dumps({"counts": counts, "settled": settled, "cpu": _cpu_seconds() - before}), flush=True)
+
+
+def _cpu_seconds() -> float:
+    """What the processes of this session have taken by now, with their children that have ended."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == os.getsid(0):
+                ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
