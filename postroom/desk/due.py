@@ -35,12 +35,8 @@ def has_targets(config: Config) -> bool:
 def follow_clock(connection: Connection, config: Config, ticket_id: int, now: datetime) -> None:
     """Bring a ticket's due time up to its status, priority and queue; to be called after each change of these."""
     ticket = tickets.get(connection, ticket_id)
-    if ticket is not None:
-        keep_clock(connection, config, ticket, now)
-
-
-def keep_clock(connection: Connection, config: Config, ticket: Row[Any], now: datetime) -> None:
-    """`follow_clock` where the ticket's row is at hand, as it is now."""
+    if ticket is None:
+        return
     ticket = tickets.follow(connection, ticket)
     changes = changes_of(ticket, config, now)
     if changes:

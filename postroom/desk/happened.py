@@ -69,7 +69,6 @@ class Happened:
     words: str = ""  # for SOLUTION_SENT_BACK: why
     reads_it: int | None = None  # for NOTED: the agent to whom its words go with SOLUTION_SENT_BACK
     is_stranger: bool = False  # for CUSTOMER_REPLIED: he holds a mail of the ticket, and no agent has agreed to him
-    ticket: Any = field(default=None, repr=False, compare=False)  # its row as this left it, where that is at hand
     why: str = ""  # for NOTED: why a mail that claims an agent is no more than that; a Saying
 
 

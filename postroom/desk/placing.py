@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 
 from postroom.desk import agents_mail, merging, tickets, workflow
 from postroom.desk.author import Standing
-from postroom.desk.due import follow_clock, has_targets, keep_clock
+from postroom.desk.due import follow_clock, has_targets
 from postroom.desk.happened import Placed
 from postroom.desk.opening import open_routed, why_blocked
 from postroom.desk.pressed import ignored, press
@@ -88,10 +88,6 @@ def keep_report(connection: Connection, desk: Desk, incoming: Incoming, ticket_i
 def _follow_clocks(connection: Connection, desk: Desk, incoming: Incoming, placed: Placed) -> None:
     """Bring the due times of the tickets that it changed up to that."""
     if placed.outcome == "opened" and not placed.also and not has_targets(desk.config):
-        return
-    replied = placed.happened.ticket if placed.happened and not placed.also and not incoming.links else None
-    if replied is not None and replied.id == placed.ticket_id:  # nearly all replies: not read a second time
-        keep_clock(connection, desk.config, replied, incoming.now)
         return
     changed = {one.ticket_id for one in (placed.happened, *placed.also) if one is not None}
     for ticket_id in sorted(changed | ({placed.ticket_id} if placed.ticket_id and changed else set())):

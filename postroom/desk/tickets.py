@@ -178,10 +178,10 @@ def add_customer(
     flags = [] if agreed else [NEWCOMER]
     message_id = _store(connection, desk, incoming, ticket.id, "user", "public", flags, brings=brings)
     status = workflow.after_customer(ticket.status, desk.config)
-    left = _touch(connection, incoming, ticket, status, {})
+    _touch(connection, incoming, ticket, status, {})
     return Happened(
         What.CUSTOMER_REPLIED, ticket.id, incoming.author.label, message_id, incoming.origin, None, ticket.status,
-        status, is_stranger=not agreed, ticket=left,
+        status, is_stranger=not agreed,
     )  # fmt: skip
 
 
@@ -320,15 +320,12 @@ def _people(desk: Desk, incoming: Incoming, role: str, known: bool, brings: bool
     return list(people.values())
 
 
-def _touch(connection: Connection, incoming: Incoming, ticket: Any, status: str, changes: dict[str, Any]) -> Any:
-    """Change a ticket; its row as it is then."""
+def _touch(connection: Connection, incoming: Incoming, ticket: Row[Any], status: str, changes: dict[str, Any]) -> None:
     if status != ticket.status:
         changes = {**changes, "status": status, **workflow.times_of(ticket.status, status, incoming.now)}
         note_event(connection, incoming, ticket.id, "status", {"from": ticket.status, "to": status})
     updated = max(ticket.updated_at, _believable(incoming)) if incoming.archive else incoming.now
-    changes = {**changes, "updated_at": updated}
-    tickets.change(connection, ticket.id, changes)
-    return ticket._replace(**changes)
+    tickets.change(connection, ticket.id, {**changes, "updated_at": updated})
 
 
 def _believable(incoming: Incoming) -> datetime:
