@@ -6,7 +6,9 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import Coroutine
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -35,7 +37,16 @@ def command(config_path: str | None, only: str | None) -> None:
     from postroom.daemon.run import leave_in_time, serve
 
     gc.freeze()  # what was imported is no garbage: to find that out takes 40 ms each time
-    asyncio.run(serve(settings, leave_in_time, roles))
+    asyncio.run(_until_told(serve(settings, leave_in_time, roles)))
+
+
+async def _until_told(serving: Coroutine[Any, Any, None]) -> None:
+    """Serve, and hear no more signals then: one that came a moment after "stopped" would make a good end look like a bad one."""
+    await serving
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.remove_signal_handler(number)  # else the loop gives it back its power to kill as it closes
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

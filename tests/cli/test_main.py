@@ -195,3 +195,17 @@ def test_keys_are_rotated_and_the_older_one_is_still_recognised(desk):
     assert keys.stat().st_mode & 0o077 == 0
     assert desk("keys", "new", "--replace").status == 0
     assert old not in keys.read_text()
+
+
+def test_a_signal_that_comes_as_the_stopped_daemons_program_ends_makes_its_end_no_worse():
+    program = """
+import asyncio, os, signal
+from postroom.cli.run import _until_told
+
+async def serve():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, int)
+
+asyncio.run(_until_told(serve()))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
