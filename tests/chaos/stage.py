@@ -18,11 +18,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 from chaos import ledger
@@ -30,7 +28,7 @@ from chaos.killer import Killer, Struck
 from peers.dovecot import Dovecot
 from peers.house import answer, mail
 from peers.postgresql import PostgreSQL
-from peers.processes import accepts, free_port, wait_until
+from peers.processes import Server, accepts, free_port, wait_until
 from peers.smarthost import Smarthost
 from peers.zygote import Child, Zygote, environment
 
@@ -102,32 +100,26 @@ class Play:
         return self.folder / "daemon.log"
 
 
-class Stage:
+class Stage(Server):
     """The peers, for the time of a `with` block; `database` is "sqlite" or "postgresql"."""
 
     def __init__(self, database: str, after: str = "flag") -> None:
+        super().__init__()
         self.database, self.after = database, after
         self.last_status = 0
         self._port = free_port()
         self._number = 0
 
-    def __enter__(self) -> Self:
-        with ExitStack() as opening:
-            self.root = Path(tempfile.mkdtemp(prefix="chaos."))
-            opening.callback(shutil.rmtree, self.root, ignore_errors=True)
-            self._dovecot = opening.enter_context(Dovecot(users=["support"]))
-            self._imap = opening.enter_context(self._dovecot.client("support"))
-            self._postgresql = opening.enter_context(PostgreSQL()) if self.database == "postgresql" else None
-            self.smarthost = opening.enter_context(Smarthost())
-            self._zygote = opening.enter_context(Zygote())
-            self._set_up()
-            self._closing = opening.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.close()
+    def _open(self) -> None:
+        opening = self._closing
+        self.root = Path(tempfile.mkdtemp(prefix="chaos."))
+        opening.callback(shutil.rmtree, self.root, ignore_errors=True)
+        self._dovecot = opening.enter_context(Dovecot(users=["support"]))
+        self._imap = opening.enter_context(self._dovecot.client("support"))
+        self._postgresql = opening.enter_context(PostgreSQL()) if self.database == "postgresql" else None
+        self.smarthost = opening.enter_context(Smarthost())
+        self._zygote = opening.enter_context(Zygote())
+        self._set_up()
 
     # -- the store that each point begins with
 

@@ -92,7 +92,8 @@ def failpoints(stage: Stage, names: Sequence[str] = FAILPOINTS) -> Iterator[Poin
 def lane(number: int, lanes: int, databases: Sequence[str], points: int, begin: int, told: Any) -> None:
     """One process's share, with peers of its own; round after round, each another way of working, until it has so many points.
 
-    The first round begins at k = `begin`, and where that is not 1 it leaves out the named places and is not brought to its end. Where there are as many lanes as databases, each has its own; lanes of one database share its k.
+    The first round begins at k = `begin`; where that is not 1, it leaves out the named places and is not brought to its end.
+    Where there are as many lanes as databases, each has its own; lanes of one database share its k.
     """
     count = len(databases)
     mine, first, step = (

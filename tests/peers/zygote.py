@@ -42,18 +42,22 @@ class Child:
         self._zygote, self.args, self.pid = zygote, list(arguments), pid
         self.told = told  # what its preparation gave
         self.returncode: int | None = None
+        self._asking = threading.Lock()  # its status can be had once
         self._pidfd = os.pidfd_open(pid)
+        self._ending = select.poll()  # not select(), which a process with many sockets open cannot use
+        self._ending.register(self._pidfd, select.POLLIN)
 
     def poll(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
-        if self.returncode is None and self.has_ended():
-            self.returncode = self._zygote.status_of(self.pid)
-            os.close(self._pidfd)
-        return self.returncode
+        with self._asking:
+            if self.returncode is None and self._ending.poll(0):
+                self.returncode = self._zygote.status_of(self.pid)
+                os.close(self._pidfd)
+            return self.returncode
 
     def has_ended(self, seconds: float | None = 0) -> bool:
         """Whether it has ended, or does within `seconds` (None: however long it takes)."""
-        return self.returncode is not None or bool(select.select([self._pidfd], [], [], seconds)[0])
+        return self.returncode is not None or bool(self._ending.poll(None if seconds is None else 1000 * seconds))
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status, once it has ended. Raises subprocess.TimeoutExpired."""
@@ -65,8 +69,10 @@ class Child:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal; nothing where it has ended."""
-        if self.poll() is None:
-            signal.pidfd_send_signal(self._pidfd, number)
+        self.poll()
+        with self._asking:
+            if self.returncode is None:
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
         """Send it SIGKILL."""
