@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
+from pebble.pool.process import WorkerManager
 
 from postroom.config import Processing
 from postroom.daemon.metrics import Metrics
@@ -165,10 +166,13 @@ class Workers:
     def _open(self) -> ProcessPool:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
-        return ProcessPool(
+        pool = ProcessPool(
             max_workers=self._count, max_tasks=TASKS_PER_WORKER, initializer=_limit, initargs=[self._memory],
             context=context,
         )  # fmt: skip
+        manager = pool._pool_manager
+        manager.worker_manager = _Hearing(pool._context.workers, pool._context.worker_parameters, context)
+        return pool
 
     def close(self) -> None:
         """Stop every worker."""
@@ -182,6 +186,33 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Hearing(WorkerManager):
+    """Hears what a worker said before it counts as dead, and that it is dead before it counts as slow.
+
+    Pebble looks for both in threads of their own. Where it finds a worker dead before it has read which mail that took,
+    the mail seems to take too long, as one does whose time is over before anybody has looked at its worker.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._dead: set[int | None] = set()
+
+    def inspect_workers(self) -> tuple[Any, ...]:
+        """Those that were dead at the last look already, once nothing is left of what they said."""
+        assert self.pool_channel is not None
+        dead = {worker.pid for worker in tuple(self.workers.values()) if not worker.is_alive()}
+        if dead and (dead - self._dead or self.pool_channel.poll(0)):
+            self._dead = dead
+            return ()
+        self._dead = set()
+        return super().inspect_workers()
+
+    def maybe_stop_worker(self, worker_id: int) -> bool:
+        """Whether it was stopped; not where it is dead, and will be found."""
+        worker = self.workers.get(worker_id)
+        return (worker is None or worker.is_alive()) and bool(super().maybe_stop_worker(worker_id))
 
 
 def _bundles(mails: Sequence[bytes]) -> list[list[int]]:

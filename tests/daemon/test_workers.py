@@ -1,7 +1,9 @@
 import multiprocessing
+import time
 from concurrent.futures import Future
 
 import pytest
+from pebble.pool.process import PoolManager
 from peers import poison
 
 from postroom.config import Processing, Size
@@ -98,3 +100,16 @@ def test_what_a_pool_has_lost_is_parsed_by_the_next(monkeypatch, is_broken):
         monkeypatch.setattr(pool, "stop", lambda: (monkeypatch.setattr(module, "START_SECONDS", 20), stop()))
         assert subjects(workers.parse_all([b"a\n", b"b\n"])) == ["a", "b"]
         assert workers._pool is not pool
+
+
+@pytest.mark.parametrize("late", ["process_next_message", "update_status"])
+def test_a_worker_that_died_is_not_taken_for_a_slow_one_however_late_its_pool_looks(monkeypatch, late):
+    prompt = getattr(PoolManager, late)
+
+    def look(*given):
+        time.sleep(0.3 if late == "process_next_message" else 1)
+        prompt(*given)
+
+    monkeypatch.setattr(PoolManager, late, look)
+    with Workers(Processing(workers=2, parse_seconds=0.5), poison.parse) as workers:
+        assert subjects(workers.parse_all([b"boom segfault"])) == ["the parse worker died (signal 11)"]
